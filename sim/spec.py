@@ -1,0 +1,218 @@
+"""Machine descriptions: YAML files, validated, with units converted once and a source per number.
+
+A value may be written plainly or as `{value: 1.41 GHz, source: whitepaper, note: boost}`. A mapping
+that carries `source:` gives it to every number inside that has none of its own. The keys name
+entries of the file's `sources:`. In a file of `kind: chip` every number must have a source, and
+fitted constants stand under `calibration:`, whose entries say `fitted_to:` instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from sim.errors import SpecError, did_you_mean
+from sim.units import Bytes, BytesPerSecond, Hertz, Ticks
+
+
+class Strict(BaseModel):
+    """A part of a description: frozen, and no key it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class MemorySpec(Strict):
+    """Main memory as every family sees it."""
+
+    kind: str
+    """Technology, such as HBM2e or DDR4-3200."""
+    capacity_bytes: Bytes
+    bandwidth_bytes_per_second: BytesPerSecond
+    """Peak, both directions together."""
+    efficiency: float = 1.0
+    """Share of the peak that long streams reach."""
+    latency_ticks: Ticks
+    """From a request to its first byte, unloaded."""
+
+    @property
+    def sustained_bytes_per_second(self) -> int:
+        """Peak times efficiency."""
+        return int(self.bandwidth_bytes_per_second * self.efficiency)
+
+
+class MachineSpec(Strict):
+    """What every machine's file says; a family adds its own parts."""
+
+    name: str
+    title: str
+    """As a chart's label, short."""
+    family: str
+    kind: Literal["chip", "teaching"]
+    """`chip`: a real product, every number sourced. `teaching`: made up to show one idea."""
+    description: str
+    sources: Mapping[str, str]
+    clock_hz: Hertz
+    """Of the domain in which the machine's cycles are counted."""
+    memory: MemorySpec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provenance:
+    """Where one number of a machine's file comes from."""
+
+    key: str
+    """Dotted path of the number in the file."""
+    value: str
+    """As written."""
+    source: str
+    """The document, or what a calibration was fitted to."""
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpecFile:
+    """A description file after sources have been told apart from values."""
+
+    path: Path
+    values: Mapping[str, Any]
+    provenance: tuple[Provenance, ...]
+
+
+S = TypeVar("S", bound=BaseModel)
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """Refuses a key written twice, which YAML itself lets the last one win."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]  # PyYAML's stubs leave it bare
+            if key in seen:
+                raise yaml.YAMLError(f"line {key_node.start_mark.line + 1}: key '{key}' twice")
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read a YAML mapping; SpecError where it is missing, not YAML or has a key twice."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SpecError(f"{path}: cannot be read ({error})") from error
+    try:
+        content = yaml.load(text, Loader=_UniqueKeyLoader)  # noqa: S506 - a SafeLoader subclass
+    except yaml.YAMLError as error:
+        raise SpecError(f"{path}: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict):
+        raise SpecError(f"{path}: should hold keys and values, not {type(content).__name__}")
+    return content
+
+
+def read_spec_file(path: Path) -> SpecFile:
+    """Read a machine file and split values from their sources; SpecError as the module says."""
+    content = read_yaml(path)
+    sources = content.get("sources") or {}
+    provenance: list[Provenance] = []
+    values = {
+        key: raw if key == "sources" else _strip(path, key, raw, "", sources, provenance)
+        for key, raw in content.items()
+    }
+    if content.get("kind") == "chip":
+        known = {entry.key for entry in provenance}
+        for key in _numbers(values, ""):
+            if key not in known:
+                raise SpecError(f"{path}: key '{key}': a chip's number needs a `source:`")
+    return SpecFile(path=path, values=values, provenance=tuple(provenance))
+
+
+def _strip(
+    path: Path,
+    key: str,
+    raw: Any,
+    inherited: str,
+    sources: Mapping[str, str],
+    provenance: list[Provenance],
+) -> Any:
+    """Return `raw` without its sources, which go to `provenance`."""
+    if not isinstance(raw, dict):
+        if inherited and _is_number(raw):
+            provenance.append(Provenance(key=key, value=str(raw), source=inherited))
+        return raw
+    named = raw.get("source")
+    if named is not None and named not in sources:
+        hint = did_you_mean(str(named), sources)
+        raise SpecError(f"{path}: key '{key}': source '{named}' is not under `sources:`{hint}")
+    source = sources[named] if named is not None else inherited
+    if "value" in raw:
+        extra = set(raw) - {"value", "source", "note", "fitted_to"}
+        if extra:
+            hint = did_you_mean(sorted(extra)[0], ("value", "source", "note", "fitted_to"))
+            raise SpecError(f"{path}: key '{key}.{sorted(extra)[0]}': unknown{hint}")
+        if key.startswith("calibration."):
+            if "fitted_to" not in raw:
+                raise SpecError(f"{path}: key '{key}': a calibration needs `fitted_to:`")
+            source = f"fitted to {raw['fitted_to']}"
+        provenance.append(
+            Provenance(key=key, value=str(raw["value"]), source=source, note=raw.get("note", ""))
+        )
+        return raw["value"]
+    return {
+        name: _strip(path, f"{key}.{name}", value, source, sources, provenance)
+        for name, value in raw.items()
+        if name != "source"
+    }
+
+
+def _is_number(raw: Any) -> bool:
+    return isinstance(raw, (int, float)) and not isinstance(raw, bool) or (
+        isinstance(raw, str) and raw[:1].isdigit()
+    )
+
+
+def _numbers(values: Mapping[str, Any], prefix: str) -> Iterator[str]:
+    for name, value in values.items():
+        key = f"{prefix}{name}"
+        if key == "sources":
+            continue
+        if isinstance(value, dict):
+            yield from _numbers(value, f"{key}.")
+        elif _is_number(value) and key not in ("name", "title", "description"):
+            yield key
+
+
+def validate(model: type[S], values: Mapping[str, Any], path: Path) -> S:
+    """Build `model` from a file's values; SpecError names file, key and the nearest valid one."""
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise SpecError(f"{path}: {_first_problem(error, model)}") from error
+
+
+def _first_problem(error: ValidationError, model: type[BaseModel]) -> str:
+    problem = error.errors()[0]
+    key = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        siblings = _fields_at(model, problem["loc"][:-1])
+        return f"key '{key}': unknown{did_you_mean(str(problem['loc'][-1]), siblings)}"
+    if problem["type"] == "missing":
+        return f"key '{key}': missing; add it"
+    return f"key '{key}': {problem['msg'].removeprefix('Value error, ')}"
+
+
+def _fields_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
+    """Field names of the sub-model that `location` leads to."""
+    for part in location:
+        field = model.model_fields.get(str(part))
+        annotation = field.annotation if field else None
+        candidates = [annotation, *getattr(annotation, "__args__", ())]
+        nested = [c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)]
+        if not nested:
+            break
+        model = nested[0]
+    return list(model.model_fields)
