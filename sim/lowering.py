@@ -11,7 +11,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -34,9 +34,7 @@ class Traffic:
     written_bytes: int = 0
 
     def __add__(self, other: Traffic) -> Traffic:
-        return Traffic(
-            self.read_bytes + other.read_bytes, self.written_bytes + other.written_bytes
-        )
+        return Traffic(self.read_bytes + other.read_bytes, self.written_bytes + other.written_bytes)
 
     def scaled(self, times: int) -> Traffic:
         """Return the traffic of `times` repetitions."""
@@ -108,7 +106,7 @@ class MemoryLevel:
 class MachineModel(ABC):
     """A machine, ready to lower operations one after another.
 
-    Subclasses are complete after `__init__(spec)`. They keep what stays on chip between
+    Subclasses are complete after `__init__(spec)`, their only argument. They keep what stays on chip between
     operations; everything else about an operation must follow from it and that state, so that
     equal state means equal futures and repeated layers may be replayed.
     """
@@ -121,6 +119,10 @@ class MachineModel(ABC):
     """The top-level pipeline, through which an operation's uops flow."""
     main_stage: int
     """Index of the stage whose time line the run's cycles are counted on."""
+
+    @abstractmethod
+    def __init__(self, spec: Any) -> None:
+        """Build the machine that a description of its family describes."""
 
     @abstractmethod
     def peaks(self) -> Peaks:
@@ -140,7 +142,7 @@ class MachineModel(ABC):
 
     @abstractmethod
     def state_key(self, layer: int) -> Hashable:
-        """Return the on-chip state with layers counted from `layer`: equal keys, equal futures."""
+        """On-chip state with layers counted from `layer`: equal keys, equal futures."""
 
     @abstractmethod
     def skip_layers(self, count: int) -> None:

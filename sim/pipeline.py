@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -189,9 +189,7 @@ class Schedule:
         return CycleStack(busy=int(self.flow.cycles[:, stage].sum()), stalls=stalls)
 
 
-def run_pipeline(
-    stages: Sequence[StageSpec], flow: Flow, *, engine: Engine = "auto"
-) -> Schedule:
+def run_pipeline(stages: Sequence[StageSpec], flow: Flow, *, engine: Engine = "auto") -> Schedule:
     """Pass a flow through stages and return when each uop was where.
 
     Raises ValueError where the flow's shape and the stages disagree or a time is negative.
@@ -215,21 +213,22 @@ class _FlowStage(Stage):
 
     def __init__(
         self,
-        spec: StageSpec,
+        name: str,
         clock: Clock,
         source: Latch | None,
         sink: Latch | None,
-        column: list[int],
+        *,
+        cycles: list[int],
         left: list[simpy.Event],
         fences: list[bool],
     ) -> None:
-        super().__init__(spec.name, clock, source, sink)
-        self._column = column
+        super().__init__(name, clock, source, sink)
+        self._cycles = cycles
         self._left = left  # one event a uop: it has left the last stage
         self._fences = fences
 
     def work(self, uop: int) -> int:
-        return self._column[uop]
+        return self._cycles[uop]
 
     def admit(self, uop: int) -> Iterator[simpy.Event]:
         if self.source is None and uop > 0 and self._fences[uop]:
@@ -250,7 +249,13 @@ def _run_in_simpy(stages: Sequence[StageSpec], flow: Flow) -> tuple[Cycles, Cycl
     fences = flow.fences.tolist()
     units = [
         _FlowStage(
-            spec, clock, latches[s], latches[s + 1], flow.cycles[:, s].tolist(), left, fences
+            spec.name,
+            clock,
+            latches[s],
+            latches[s + 1],
+            cycles=flow.cycles[:, s].tolist(),
+            left=left,
+            fences=fences,
         )
         for s, spec in enumerate(stages)
     ]

@@ -8,7 +8,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields, is_dataclass
+from enum import StrEnum
 from typing import Any
 
 from sim.stalls import CycleStack
@@ -189,35 +190,17 @@ class RunResult:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        return _plain(asdict_deep(self))
-
-
-def asdict_deep(result: RunResult) -> dict[str, Any]:
-    """Return `dataclasses.asdict`, which cannot copy read-only mappings, field by field."""
-    content = {
-        name: getattr(result, name)
-        for name in RunResult.__slots__
-        if name not in ("phases", "ops", "units", "memory", "shares")
-    }
-    for name in ("phases", "ops", "units", "memory"):
-        content[name] = [_row(row) for row in getattr(result, name)]
-    content["shares"] = asdict(result.shares)
-    return content
-
-
-def _row(row: OpRow | UnitRow | MemoryRow | PhaseRow) -> dict[str, Any]:
-    return {name: getattr(row, name) for name in type(row).__slots__}
+        content = _plain(self)
+        assert isinstance(content, dict)  # noqa: S101 - a dataclass becomes a dict
+        return content
 
 
 def _plain(value: Any) -> Any:
-    """Turn nested rows, stacks and enums into JSON's types."""
-    if isinstance(value, CycleStack):
-        stalls = {str(cause): cycles for cause, cycles in value.stalls.items()}
-        return {"busy": value.busy, "idle": value.idle, "stalls": stalls}
-    if isinstance(value, Shares):
-        return asdict(value)
+    """Turn rows, stacks and enums, nested, into JSON's types."""
+    if is_dataclass(value):
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Mapping):
         return {str(key): _plain(inner) for key, inner in value.items()}
-    if isinstance(value, (list, tuple)):
+    if isinstance(value, tuple):
         return [_plain(inner) for inner in value]
-    return str(value) if isinstance(value, (Family, Phase)) else value
+    return str(value) if isinstance(value, StrEnum) else value

@@ -92,7 +92,7 @@ class _UniqueKeyLoader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[Any] = set()
         for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]  # PyYAML's stubs leave it bare
+            key = self.construct_object(key_node, deep=True)
             if key in seen:
                 raise yaml.YAMLError(f"line {key_node.start_mark.line + 1}: key '{key}' twice")
             seen.add(key)
@@ -117,73 +117,90 @@ def read_yaml(path: Path) -> dict[str, Any]:
 def read_spec_file(path: Path) -> SpecFile:
     """Read a machine file and split values from their sources; SpecError as the module says."""
     content = read_yaml(path)
-    sources = content.get("sources") or {}
-    provenance: list[Provenance] = []
+    splitter = _SourceSplitter(path, content.get("sources") or {})
     values = {
-        key: raw if key == "sources" else _strip(path, key, raw, "", sources, provenance)
+        key: raw if key == "sources" else splitter.strip(key, raw, "")
         for key, raw in content.items()
     }
     if content.get("kind") == "chip":
-        known = {entry.key for entry in provenance}
+        known = {entry.key for entry in splitter.provenance}
         for key in _numbers(values, ""):
             if key not in known:
                 raise SpecError(f"{path}: key '{key}': a chip's number needs a `source:`")
-    return SpecFile(path=path, values=values, provenance=tuple(provenance))
+    return SpecFile(path=path, values=values, provenance=tuple(splitter.provenance))
 
 
-def _strip(
-    path: Path,
-    key: str,
-    raw: Any,
-    inherited: str,
-    sources: Mapping[str, str],
-    provenance: list[Provenance],
-) -> Any:
-    """Return `raw` without its sources, which go to `provenance`."""
-    if not isinstance(raw, dict):
-        if inherited and _is_number(raw):
-            provenance.append(Provenance(key=key, value=str(raw), source=inherited))
-        return raw
-    named = raw.get("source")
-    if named is not None and named not in sources:
-        hint = did_you_mean(str(named), sources)
-        raise SpecError(f"{path}: key '{key}': source '{named}' is not under `sources:`{hint}")
-    source = sources[named] if named is not None else inherited
-    if "value" in raw:
-        extra = set(raw) - {"value", "source", "note", "fitted_to"}
-        if extra:
-            hint = did_you_mean(sorted(extra)[0], ("value", "source", "note", "fitted_to"))
-            raise SpecError(f"{path}: key '{key}.{sorted(extra)[0]}': unknown{hint}")
+class _SourceSplitter:
+    """Walks a file's content: returns plain values, collects where each number comes from."""
+
+    VALUE_KEYS = ("value", "source", "note", "fitted_to")
+
+    def __init__(self, path: Path, sources: Mapping[str, str]) -> None:
+        self.path = path
+        self.sources = sources
+        self.provenance: list[Provenance] = []
+
+    def strip(self, key: str, raw: Any, inherited: str) -> Any:
+        """Return `raw` without its sources; `inherited` is the source of what encloses it."""
+        if isinstance(raw, list):
+            return [self.strip(f"{key}.{i}", item, inherited) for i, item in enumerate(raw)]
+        if not isinstance(raw, dict):
+            if inherited and _is_number(raw):
+                self.provenance.append(Provenance(key=key, value=str(raw), source=inherited))
+            return raw
+        source = self._source(key, raw, inherited)
+        if "value" in raw:
+            self._value(key, raw, source)
+            return raw["value"]
+        return {
+            name: self.strip(f"{key}.{name}", value, source)
+            for name, value in raw.items()
+            if name != "source"
+        }
+
+    def _source(self, key: str, raw: Mapping[str, Any], inherited: str) -> str:
+        named = raw.get("source")
+        if named is None:
+            return inherited
+        if named not in self.sources:
+            hint = did_you_mean(str(named), self.sources)
+            raise SpecError(
+                f"{self.path}: key '{key}': source '{named}' is not under `sources:`{hint}"
+            )
+        return self.sources[named]
+
+    def _value(self, key: str, raw: Mapping[str, Any], source: str) -> None:
+        for extra in sorted(set(raw) - set(self.VALUE_KEYS)):
+            hint = did_you_mean(extra, self.VALUE_KEYS)
+            raise SpecError(f"{self.path}: key '{key}.{extra}': unknown{hint}")
         if key.startswith("calibration."):
             if "fitted_to" not in raw:
-                raise SpecError(f"{path}: key '{key}': a calibration needs `fitted_to:`")
+                raise SpecError(f"{self.path}: key '{key}': a calibration needs `fitted_to:`")
             source = f"fitted to {raw['fitted_to']}"
-        provenance.append(
-            Provenance(key=key, value=str(raw["value"]), source=source, note=raw.get("note", ""))
-        )
-        return raw["value"]
-    return {
-        name: _strip(path, f"{key}.{name}", value, source, sources, provenance)
-        for name, value in raw.items()
-        if name != "source"
-    }
+        if source or "note" in raw:
+            self.provenance.append(
+                Provenance(
+                    key=key, value=str(raw["value"]), source=source, note=raw.get("note", "")
+                )
+            )
 
 
 def _is_number(raw: Any) -> bool:
-    return isinstance(raw, (int, float)) and not isinstance(raw, bool) or (
-        isinstance(raw, str) and raw[:1].isdigit()
-    )
+    if isinstance(raw, str):
+        return raw[:1].isdigit()
+    return isinstance(raw, (int, float)) and not isinstance(raw, bool)
 
 
-def _numbers(values: Mapping[str, Any], prefix: str) -> Iterator[str]:
-    for name, value in values.items():
-        key = f"{prefix}{name}"
-        if key == "sources":
-            continue
-        if isinstance(value, dict):
-            yield from _numbers(value, f"{key}.")
-        elif _is_number(value) and key not in ("name", "title", "description"):
-            yield key
+def _numbers(value: Any, key: str) -> Iterator[str]:
+    """Dotted paths of all numbers, names and prose aside."""
+    if key in ("sources", "name", "title", "description"):
+        return
+    if isinstance(value, (dict, list)):
+        items = value.items() if isinstance(value, dict) else enumerate(value)
+        for name, inner in items:
+            yield from _numbers(inner, f"{key}.{name}" if key else str(name))
+    elif _is_number(value):
+        yield key
 
 
 def validate(model: type[S], values: Mapping[str, Any], path: Path) -> S:

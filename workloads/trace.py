@@ -117,8 +117,9 @@ class Tensor:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """That an operation touches `bytes` of a tensor: all of it, or a part (gathered rows, a
-    cache's filled prefix), counted once however often the operation's loops come back to it.
+    """That an operation touches some bytes of a tensor: all, gathered rows, a filled prefix.
+
+    Each byte counts once, however often the operation's loops come back to it.
     """
 
     tensor: int
@@ -330,7 +331,9 @@ class Trace:
         try:
             trace = cls._from_content(payload)
         except (KeyError, TypeError, ValueError) as error:
-            raise TraceError(f"{path}: a field of the trace is missing or wrong: {error}") from error
+            raise TraceError(
+                f"{path}: a field of the trace is missing or wrong: {error}"
+            ) from error
         if trace.digest() != payload.get("digest"):
             raise TraceError(f"{path}: content and digest differ; the file was damaged or edited")
         trace.verify()

@@ -1,0 +1,1 @@
+"""Caches, residency and main memory, shared by all machine families."""
