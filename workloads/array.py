@@ -1,0 +1,80 @@
+"""Array: the handle that operations take and return while a run is traced."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
+
+from workloads.trace import DTYPE_BYTES
+
+if TYPE_CHECKING:
+    from workloads.tracer import Tracer
+
+Values = NDArray[Any]
+Shape = tuple[int, ...]
+
+
+@dataclass(slots=True, eq=False)
+class Written:
+    """One writing of one piece of memory, and the operation that did it."""
+
+    index: int
+    """Position of the operation in the expanded trace."""
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Array:
+    """What operations take and return: a place in memory and, where executed, its numbers."""
+
+    tracer: Tracer
+    tensor: int
+    """Index into the trace's tensors."""
+    shape: Shape
+    dtype: str
+    values: Values | None
+    """The numbers, of shape `shape`; None where the tracer does not execute."""
+    offset_bytes: int = 0
+    """Where in the tensor this array begins."""
+    written: Written | None = None
+    """The writing whose result this array is; None for weights and inputs."""
+
+    @property
+    def name(self) -> str:
+        """Name of the tensor it lies in."""
+        return self.tracer.tensor_name(self.tensor)
+
+    @property
+    def size(self) -> int:
+        """Elements."""
+        return prod(self.shape)
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of its elements."""
+        return self.size * DTYPE_BYTES[self.dtype]
+
+    @property
+    def producer(self) -> int | None:
+        """Position in the expanded trace of the operation that wrote it."""
+        return None if self.written is None else self.written.index
+
+    def view(
+        self,
+        shape: Shape,
+        *,
+        offset_elements: int = 0,
+        pick: Callable[[Values], Values] | None = None,
+    ) -> Array:
+        """Return the same memory under another shape, or a part of it; no operation is recorded.
+
+        `pick` takes the part out of the numbers; without it they are reshaped.
+        """
+        values = self.values
+        if values is not None:
+            values = values.reshape(shape) if pick is None else pick(values)
+        offset_bytes = self.offset_bytes + offset_elements * DTYPE_BYTES[self.dtype]
+        return replace(self, shape=shape, values=values, offset_bytes=offset_bytes)

@@ -1,0 +1,72 @@
+"""Where tensors lie in memory. All share one flat address space, in this order.
+
+- Weights, in the order of declaration; neighbouring layered weights are interleaved (all of layer
+  0, all of layer 1, ...), so one constant stride leads from a layer to the next.
+- The KV cache, layered likewise; then the inputs; then the activations.
+- An activation has one buffer per name, reused in every layer and step. Its tensor takes the
+  largest shape ever written to it; an operation's `Access` says how much of it is touched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from math import prod
+
+from workloads.array import Shape, Values
+from workloads.trace import DTYPE_BYTES, Role, Tensor
+
+ALIGNMENT_BYTES = 64  # a cache line: no two tensors share one on any machine here
+
+
+@dataclass(slots=True, kw_only=True)
+class Memory:
+    """A tensor while its largest shape and its address are still open."""
+
+    name: str
+    role: Role
+    shape: Shape
+    dtype: str
+    layers: int = 1
+    layered: bool = False
+    """Each layer has one of its own, be it the only layer."""
+    values: Callable[[int | None], Values] | None = None
+    """Gives a layer's numbers."""
+
+    @property
+    def bytes(self) -> int:
+        """Size of one layer's instance so far."""
+        return prod(self.shape) * DTYPE_BYTES[self.dtype]
+
+    def placed(self, address: int, stride: int) -> Tensor:
+        """Return the finished tensor at an address."""
+        return Tensor(
+            name=self.name,
+            role=self.role,
+            shape=self.shape,
+            dtype=self.dtype,
+            address=address,
+            layers=self.layers,
+            layer_stride_bytes=stride,
+        )
+
+
+def laid_out(memories: Sequence[Memory]) -> tuple[Tensor, ...]:
+    """Give every tensor its address; the order of the list stays, it is what accesses refer to."""
+    tensors: dict[str, Tensor] = {}
+    address = 0
+    for role in (Role.WEIGHT, Role.KV_CACHE, Role.INPUT, Role.ACTIVATION):
+        of_role = [memory for memory in memories if memory.role is role]
+        for layered, neighbours in groupby(of_role, key=lambda memory: memory.layered):
+            group = tuple(neighbours)
+            stride = sum(_aligned(memory.bytes) for memory in group)
+            for memory in group:
+                tensors[memory.name] = memory.placed(address, stride if layered else 0)
+                address += _aligned(memory.bytes)
+            address += stride * (group[0].layers - 1)
+    return tuple(tensors[memory.name] for memory in memories)
+
+
+def _aligned(size_bytes: int) -> int:
+    return int(-(-size_bytes // ALIGNMENT_BYTES) * ALIGNMENT_BYTES)
