@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -100,15 +100,14 @@ class MemoryLevel:
     name: str
     capacity_bytes: int
     bandwidth_bytes_per_second: int
-    note: str = field(default="")
 
 
 class MachineModel(ABC):
     """A machine, ready to lower operations one after another.
 
-    Subclasses are complete after `__init__(spec)`, their only argument. They keep what stays on chip between
-    operations; everything else about an operation must follow from it and that state, so that
-    equal state means equal futures and repeated layers may be replayed.
+    Subclasses are complete after `__init__(spec)`, their only argument. They keep what stays on
+    chip between operations; everything else about an operation must follow from it and that
+    state, so that equal state means equal futures and repeated layers may be replayed.
     """
 
     LOWERED_IN: ClassVar[str]
@@ -142,7 +141,7 @@ class MachineModel(ABC):
 
     @abstractmethod
     def state_key(self, layer: int) -> Hashable:
-        """On-chip state with layers counted from `layer`: equal keys, equal futures."""
+        """Return the on-chip state, layers counted from `layer`: equal keys, equal futures."""
 
     @abstractmethod
     def skip_layers(self, count: int) -> None:

@@ -1,30 +1,22 @@
-"""Machines by name, and the run: a trace on a machine becomes a RunResult.
-
-The path: lower each operation (once for each distinct case), compose the uops of a step through the
-machine's top-level pipeline, account every cycle of the main stage to an operation, check the laws.
-"""
+"""Machines by name: the families, the files, and a wired machine out of a description."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
-from sim.accounting import Ledger
-from sim.composition import StepProgram, compose, engines_agree, lower_step
 from sim.cpu.machine import CpuMachine
 from sim.cpu.spec import CpuSpec
-from sim.errors import CapacityError, LawViolationError, SpecError, did_you_mean
+from sim.errors import SpecError, did_you_mean
 from sim.gpu.machine import GpuMachine
 from sim.gpu.spec import GpuSpec
-from sim.laws import check
-from sim.limits import compulsory_bytes
 from sim.lowering import MachineModel
-from sim.pipeline import Engine
-from sim.result import RunResult
+from sim.run import run as run  # noqa: PLC0414 - TEMPORARY
 from sim.spec import MachineSpec, SpecFile, read_spec_file, validate
 from sim.tpu.machine import TpuMachine
 from sim.tpu.spec import TpuSpec
-from workloads.trace import Block, Role, Trace
 
 MACHINES = Path(__file__).with_name("machines")
 
@@ -33,9 +25,6 @@ FAMILIES: dict[str, tuple[type[MachineSpec], Callable[..., MachineModel]]] = {
     "gpu": (GpuSpec, GpuMachine),
     "tpu": (TpuSpec, TpuMachine),
 }
-
-Progress = Callable[[int, int], None]
-"""Called with steps done and steps in all."""
 
 
 def machine_names() -> tuple[str, ...]:
@@ -57,81 +46,32 @@ def machine_file(name_or_path: str) -> SpecFile:
     return read_spec_file(path)
 
 
-def load_machine(name_or_path: str) -> MachineModel:
-    """Build the machine that a name or a YAML file describes; SpecError where it cannot be."""
+def load_machine(name_or_path: str, *, overrides: Mapping[str, Any] | None = None) -> MachineModel:
+    """Build the machine that a name or a YAML file describes.
+
+    `overrides` replaces values by their dotted keys (`memory.bandwidth_bytes_per_second`), as a
+    sweep does. Raises SpecError where the description cannot be used.
+    """
     file = machine_file(name_or_path)
-    family = str(file.values.get("family", ""))
+    values = _overridden(file, overrides or {})
+    family = str(values.get("family", ""))
     if family not in FAMILIES:
         hint = did_you_mean(family, FAMILIES)
         raise SpecError(f"{file.path}: key 'family': no machine family '{family}'{hint}")
     spec_type, model_type = FAMILIES[family]
-    return model_type(validate(spec_type, file.values, file.path))
+    return model_type(validate(spec_type, values, file.path))
 
 
-def run(
-    trace: Trace,
-    machine: MachineModel,
-    *,
-    engine: Engine = "auto",
-    progress: Progress | None = None,
-) -> RunResult:
-    """Run a trace on a machine, cold caches first.
-
-    Raises CapacityError where the model does not fit, UnsupportedOpError where an operation has no
-    lowering, and LawViolationError where the result cannot be true.
-    """
-    trace.verify()
-    _require_room(trace, machine.spec)
-    machine.start(trace)
-    steps = steps_of(trace)
-    ledger = Ledger(trace, machine)
-    first: StepProgram | None = None
-    for number, blocks in enumerate(steps):
-        program = lower_step(machine, blocks)
-        first = first or program
-        ledger.add(blocks, program, compose(machine, program, engine))
-        if progress is not None:
-            progress(number + 1, len(steps))
-    assert first is not None  # noqa: S101 - `verify` refuses a trace without blocks
-    _require_same_fidelity(machine, first)
-    _require_determinism(trace, machine, steps[0], first)
-    result = ledger.result()
-    check(result, compulsory_bytes(trace.blocks, trace.tensors, roles=(Role.WEIGHT,)))
-    return result
-
-
-def steps_of(trace: Trace) -> list[list[Block]]:
-    """Group a trace's blocks by step, in order."""
-    steps: list[list[Block]] = []
-    for block in trace.blocks:
-        if not steps or steps[-1][0].ops[0].step != block.ops[0].step:
-            steps.append([])
-        steps[-1].append(block)
-    return steps
-
-
-def _require_room(trace: Trace, spec: MachineSpec) -> None:
-    capacity = spec.memory.capacity_bytes
-    if trace.footprint_bytes > capacity:
-        raise CapacityError(
-            f"{trace.model} needs {trace.footprint_bytes / 1e9:.1f} GB "
-            f"({trace.weight_bytes / 1e9:.1f} GB of weights, "
-            f"{trace.bytes_of(Role.KV_CACHE) / 1e9:.1f} GB of KV cache) and {spec.name} has "
-            f"{capacity / 1e9:.1f} GB: take a smaller dtype, batch or model, or a machine with "
-            "more memory"
-        )
-
-
-def _require_same_fidelity(machine: MachineModel, program: StepProgram) -> None:
-    if not engines_agree(machine, program):
-        raise LawViolationError(f"{machine.spec.name}: SimPy and compiled pipelines disagree")
-
-
-def _require_determinism(
-    trace: Trace, machine: MachineModel, blocks: list[Block], first: StepProgram
-) -> None:
-    """Lower the first step again on a machine built anew: every uop must come out the same."""
-    fresh = type(machine)(machine.spec)
-    fresh.start(trace)
-    if lower_step(fresh, blocks).digest() != first.digest():
-        raise LawViolationError(f"{machine.spec.name}: the same operations lowered differently")
+def _overridden(file: SpecFile, overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Copy the file's values with some replaced; only keys that exist can be."""
+    values = deepcopy(dict(file.values))
+    for dotted, value in overrides.items():
+        *parents, last = dotted.split(".")
+        holder = values
+        for part in parents:
+            holder = holder.get(part, {})
+        if last not in holder:
+            hint = did_you_mean(last, holder)
+            raise SpecError(f"{file.path}: no key '{dotted}' to set{hint}")
+        holder[last] = value
+    return values

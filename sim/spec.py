@@ -212,7 +212,9 @@ def validate(model: type[S], values: Mapping[str, Any], path: Path) -> S:
 
 
 def _first_problem(error: ValidationError, model: type[BaseModel]) -> str:
-    problem = error.errors()[0]
+    problems = error.errors()
+    # A misspelt key is also a missing one: the misspelling is what to tell.
+    problem = next((p for p in problems if p["type"] == "extra_forbidden"), problems[0])
     key = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
         siblings = _fields_at(model, problem["loc"][:-1])
