@@ -1,10 +1,11 @@
 """The tracer: runs a model's operations and writes down one `Op` for each.
 
-With `execute=False` nothing is computed: arrays carry shapes only, and of every run of layers
-of the same kind only the first is walked. The trace is the same, digest and all, because an
-operation's record depends on shapes alone. With `execute=True` every layer is walked, and layers are
-folded into one `Block` only where their records turned out equal: that is the proof that they
-repeat.
+With `execute=False` nothing is computed: arrays carry shapes only. Of every run of layers of the
+same kind the first is walked, and its operations repeated for the others; only what each waits for
+is looked up anew. The trace is that of an executed run, digest and all.
+
+With `execute=True` every layer is walked, and layers are folded into one `Block` only where their
+records turned out equal: that is the proof that they repeat.
 
 Memory is laid out when the trace is finished: see `workloads.layout`.
 """
@@ -20,6 +21,10 @@ from typing import Any
 from workloads.array import Array, Shape, Values, Written
 from workloads.layout import Memory, laid_out
 from workloads.trace import Access, Block, Family, Op, Phase, Role, Trace, TraceError
+
+Ops = tuple[Op, ...]
+_Outside = dict[int, list[int]]
+"""Position in a block -> the tensors read there that something before the block wrote, if any."""
 
 
 @dataclass(kw_only=True)
@@ -42,6 +47,7 @@ class Tracer:
         self._latest: dict[tuple[int, int | None], Written] = {}
         self._blocks: list[Block] = []
         self._ops: list[Op] = []
+        self._outside: _Outside = {}
         self._start = 0  # position of the first operation of `_ops` in the expanded trace
         self._layer: int | None = None
         self._step = 0
@@ -196,11 +202,14 @@ class Tracer:
         trace.verify()
         return trace
 
-    def _key(self, tensor: int) -> tuple[int, int | None]:
-        return tensor, self._layer if self._memories[tensor].layered else None
+    def _key(self, tensor: int, layer: int | None = None) -> tuple[int, int | None]:
+        """Where a tensor's writings are noted: one place, or one in each layer."""
+        if not self._memories[tensor].layered:
+            return tensor, None
+        return tensor, self._layer if layer is None else layer
 
     def _distances(self, name: str, sources: Sequence[Array]) -> tuple[int, ...]:
-        here = self._start + len(self._ops)
+        position = len(self._ops)
         distances = set()
         for source in sources:
             latest = self._latest.get(self._key(source.tensor))
@@ -209,8 +218,11 @@ class Tracer:
                     f"{name} reads {source.name}, which another operation has overwritten; "
                     f"give one of the two results a buffer of its own"
                 )
+            writable = self._memories[source.tensor].role in {Role.ACTIVATION, Role.KV_CACHE}
+            if writable and (latest is None or latest.index < self._start):
+                self._outside.setdefault(position, []).append(source.tensor)
             if latest is not None:
-                distances.add(here - latest.index)
+                distances.add(self._start + position - latest.index)
         return tuple(sorted(distances))
 
     def _buffer(self, name: str, role: Role, shape: Shape, dtype: str) -> int:
@@ -228,30 +240,59 @@ class Tracer:
         return tensor
 
     def _close_block(self, *, repeats: int) -> None:
-        """End a block that stands for `repeats` layers; fold it into the one before if equal."""
+        """End a block whose operations also stand for the `repeats - 1` layers after its own."""
         ops, self._ops = tuple(self._ops), []
+        outside, self._outside = self._outside, {}
         if not ops:
             return
         last = self._blocks[-1] if self._blocks else None
         if last is not None and _continues(last, ops):
-            self._blocks[-1] = replace(last, repeats=last.repeats + repeats)
+            self._blocks[-1] = replace(last, repeats=last.repeats + 1)
         else:
-            self._blocks.append(Block(ops=ops, repeats=repeats))
-        if repeats > 1:
-            self._repeat_writings(ops, repeats)
-        self._start += len(ops) * repeats
-
-    def _repeat_writings(self, ops: Sequence[Op], repeats: int) -> None:
-        """Set the last writers to what they would be had all the layers been walked."""
+            self._blocks.append(Block(ops=ops))
+        self._start += len(ops)
+        written = {access.tensor for op in ops for access in op.writes}
+        writings = {tensor: self._latest[self._key(tensor)] for tensor in written}
         first = self._layer or 0
-        for tensor in {access.tensor for op in ops for access in op.writes}:
-            written = self._latest[self._key(tensor)]
+        for layer in range(first + 1, first + repeats):
+            ops = self._repeated(ops, outside, layer)
+            self._move_writings(writings, layer, layer - first, len(ops))
+            self._start += len(ops)
+
+    def _repeated(self, ops: Ops, outside: _Outside, layer: int) -> Ops:
+        """Add the next layer's operations: of the same shapes, but waiting for writers of its own.
+
+        Distances within a layer repeat; those to writers `outside` it are looked up again.
+        """
+        changed = {}
+        for position, tensors in outside.items():
+            before = ops[position].depends_back
+            distances = {distance for distance in before if distance <= position}
+            for tensor in tensors:
+                latest = self._latest.get(self._key(tensor, layer))
+                if latest is not None:
+                    distances.add(self._start + position - latest.index)
+            if (after := tuple(sorted(distances))) != before:
+                changed[position] = after
+        if not changed:
+            self._blocks[-1] = replace(self._blocks[-1], repeats=self._blocks[-1].repeats + 1)
+            return ops
+        ops = tuple(
+            replace(op, layer=layer, depends_back=changed.get(position, op.depends_back))
+            for position, op in enumerate(ops)
+        )
+        self._blocks.append(Block(ops=ops))
+        return ops
+
+    def _move_writings(
+        self, writings: dict[int, Written], layer: int, repeat: int, op_count: int
+    ) -> None:
+        """Make the repeated layer the last writer: of its own instances, and of what all share."""
+        for tensor, written in writings.items():
             if self._memories[tensor].layered:
-                for repeat in range(1, repeats):
-                    later = Written(written.index + repeat * len(ops))
-                    self._latest[tensor, first + repeat] = later
+                self._latest[tensor, layer] = Written(written.index + repeat * op_count)
             else:
-                written.index += (repeats - 1) * len(ops)
+                written.index += op_count
 
 
 def _continues(block: Block, ops: Sequence[Op]) -> bool:
