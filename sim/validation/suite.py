@@ -1,0 +1,98 @@
+"""Validation: runs the simulator on every row of a reference table and says how far off it is.
+
+A suite knows one form of table. `validate` is all that the command line needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+from sim.errors import SpecError, did_you_mean
+from sim.validation.table import TableRow, read_tables, select
+
+Status = Literal["ok", "missed", "unsupported"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowOutcome:
+    """One row of a reference table beside the simulator's answer."""
+
+    label: str
+    """What the row is, for people."""
+    reference: float | None
+    """The table's value, made comparable; None where the row is unsupported."""
+    simulated: float | None
+    error: float | None
+    """Relative deviation of `simulated`, with its sign."""
+    status: Status
+    note: str = ""
+    """What missed besides, or why the row is unsupported."""
+
+
+class Suite(Protocol):
+    """One form of reference table and the rule by which its rows are met."""
+
+    name: str
+    pattern: str
+    """Which files of the folder are tables of this form."""
+    columns: tuple[str, ...]
+    """Columns that such a table must have."""
+    quantity: str
+    """What is compared, with its unit."""
+    bound: str
+    """The rule, for people."""
+
+    def outcome(self, row: TableRow) -> RowOutcome:
+        """Simulate one row; SpecError where the row cannot be read."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """A whole validation."""
+
+    suite: str
+    quantity: str
+    bound: str
+    rows: tuple[RowOutcome, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every row met the bound; an unsupported row does not."""
+        return all(row.status == "ok" for row in self.rows)
+
+    @property
+    def summary(self) -> str:
+        """One line for people."""
+        counts = {status: self._count(status) for status in ("ok", "missed", "unsupported")}
+        errors = [abs(row.error) for row in self.rows if row.error is not None]
+        largest = f", largest error {max(errors):.3%}" if errors else ""
+        return (
+            f"{self.suite}: {counts['ok']} of {len(self.rows)} rows ok, {counts['missed']} missed, "
+            f"{counts['unsupported']} unsupported{largest} ({self.bound}): "
+            f"{'passed' if self.passed else 'FAILED'}"
+        )
+
+    def _count(self, status: str) -> int:
+        return sum(row.status == status for row in self.rows)
+
+
+def run_suite(suite: Suite, data_path: Path, where: Sequence[tuple[str, str]] = ()) -> Report:
+    """Run one suite on the tables in a folder; SpecError where they cannot be used."""
+    rows = select(read_tables(data_path, suite.pattern, suite.columns), where)
+    return Report(
+        suite=suite.name,
+        quantity=suite.quantity,
+        bound=suite.bound,
+        rows=tuple(suite.outcome(row) for row in rows),
+    )
+
+
+def find_suite(suites: dict[str, Suite], name: str) -> Suite:
+    """Return the suite of that name; SpecError with the nearest name where there is none."""
+    if name not in suites:
+        raise SpecError(f"no validation suite is named '{name}'{did_you_mean(name, suites)}")
+    return suites[name]

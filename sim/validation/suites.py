@@ -1,0 +1,22 @@
+"""The suites by name, and the one call that the command line makes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from sim.validation.suite import Report, Suite, find_suite, run_suite
+from sim.validation.systolic import SystolicSuite
+
+SUITES: dict[str, Suite] = {
+    "systolic": SystolicSuite(),
+}
+
+
+def validate(name: str, data_path: Path, where: Sequence[tuple[str, str]] = ()) -> Report:
+    """Run the named suite on the tables in a folder.
+
+    `where` holds (column, value) pairs that a row must match to be taken. Raises SpecError for an
+    unknown suite or column, for no rows, and for a table that cannot be used.
+    """
+    return run_suite(find_suite(SUITES, name), data_path, where)
