@@ -116,6 +116,7 @@ class GemmPlanner:
             l2_written_bytes=product.written_bytes * split,
             dram_written_bytes=product.written_bytes * split,
             unit=TENSOR,
+            useful_cycles=2 * product.batch * product.m * product.n * product.k // rate,
             synchronisation_cycles=turns * self._turn_cycles(product, tiles) if turns else 0,
             choice=f"tile {tile.m}x{tile.n}x{tile_k}, {tile.stages} stages"
             + (f", k split in {split}" if turns else ""),

@@ -45,6 +45,8 @@ class Kernel:
     dram_written_bytes: int
     unit: str
     """Which arithmetic units work: TENSOR or VECTOR."""
+    useful_cycles: int
+    """SM cycles of arithmetic that the operation asks for, without padding, of all SMs together."""
     synchronisation_cycles: int = 0
     """Added to each block's store: waiting for other blocks' parts of the same result."""
     choice: str = ""
@@ -124,22 +126,27 @@ class Device:
         )
 
     def _stack(self, kernel: Kernel, times: SmTimes) -> CycleStack:
-        """Account the busiest SM's time line, its arithmetic averaged over all SMs."""
+        """Account the busiest SM's time line; busy is the mean SM's useful arithmetic.
+
+        What the busiest SM computes beyond that is padding, or work that SMs without a block in
+        the last wave have no part in: the wave is not full. Where bytes set the pace it costs
+        nothing, since a shorter computation would only wait longer, and the bytes are charged.
+        """
         account = times.account()
-        everywhere = kernel.blocks * kernel.chunks * kernel.math_cycles
-        busy = everywhere // self.spec.sm_count
+        busy = min(kernel.useful_cycles // self.spec.sm_count, account.math_cycles)
+        not_full = account.math_cycles - busy
+        hidden = not_full * account.behind_bytes_cycles // max(1, account.math_cycles)
         waits_for = StallCause.DRAM if kernel.dram_read_bytes else StallCause.CACHE
         in_turn = min(kernel.synchronisation_cycles, account.drain_cycles)
-        not_full = account.math_cycles - busy  # SMs without a block in the last wave
         return CycleStack(
             busy=busy,
             stalls={
                 StallCause.LAUNCH: self.start_cycles,
-                StallCause.BANDWIDTH: account.bandwidth_cycles,
+                StallCause.BANDWIDTH: account.bandwidth_cycles + hidden,
                 waits_for: account.latency_cycles,
                 StallCause.SYNCHRONISATION: in_turn,
                 StallCause.FILL_DRAIN: (
-                    account.fill_cycles + account.drain_cycles - in_turn + not_full
+                    account.fill_cycles + account.drain_cycles - in_turn + not_full - hidden
                 ),
             },
         )

@@ -104,6 +104,7 @@ class SmTimes:
         bandwidth = int(moving.sum())
         return SmAccount(
             math_cycles=len(wait) * self.work.math_cycles,
+            behind_bytes_cycles=int((moving > 0).sum()) * self.work.math_cycles,
             bandwidth_cycles=bandwidth + int(stored.sum()),
             latency_cycles=int(wait.sum()) - fill - bandwidth,
             fill_cycles=fill,
@@ -116,6 +117,9 @@ class SmAccount:
     """Where the cycles of an SM's arithmetic went over one kernel."""
 
     math_cycles: int
+    behind_bytes_cycles: int
+    """Part of `math_cycles` spent on chunks that had kept the arithmetic waiting: were it shorter,
+    the waits would be longer by as much."""
     bandwidth_cycles: int
     """Waits for a transfer that was under way, in or out."""
     latency_cycles: int

@@ -86,11 +86,12 @@ class VectorPlanner:
             l2_written_bytes=op.bytes_written,
             dram_written_bytes=op.bytes_written,
             unit=VECTOR,
+            useful_cycles=self._math_cycles(op, 1),
             choice=choice,
         )
 
     def _math_cycles(self, op: Op, chunks: int) -> int:
-        """Cycles of one chunk: all results on the vector units, the special ones on theirs too."""
+        """Cycles of one of `chunks` parts; a special function takes a vector slot as well."""
         results = op.flops + op.transcendentals
         if not results:
             return 0
