@@ -39,9 +39,12 @@ class FoldRun:
         return self.folds * self.rounds
 
     def spent(self, done: int) -> int:
-        """Cycles until fold number `done` begins to stream (0: the first); all, for `count`."""
-        fill = self.array.rows
-        if done == self.count:
+        """Cycles until fold number `done` begins; for `count`, until the last has left the array.
+
+        A fold begins to load where folds are serial, and to stream where loads overlap.
+        """
+        fill = self.array.rows if self.overlapped else 0
+        if self.overlapped and done == self.count:
             last = self._stream(self.rounds - 1)
             return self.spent(done - 1) + last + self.array.crossing_cycles
         whole, part = divmod(done, self.folds)
@@ -68,7 +71,7 @@ class FoldRun:
         return rows * self.cycles_per_row
 
     def _step(self, turn: int) -> int:
-        """Cycles between the begin of a fold's stream and that of the next."""
+        """Cycles between the begin of a fold and that of the next."""
         stream = self._stream(turn)
         if self.overlapped:
             return max(self.array.rows, stream)
@@ -95,7 +98,8 @@ def plan_matmul(spec: TpuSpec, op: Op, movement: Movement) -> MatmulPlan:
     Models: folds shared evenly by the arrays; each head of a batched product has its own folds.
     Ignores: splitting rows over arrays when there are fewer folds than arrays; the addition of
     partial sums, which keeps up with the results as they leave; the overlap of an operation's
-    first weight load and last crossing with its neighbours.
+    first weight load and last crossing with its neighbours; that a chunk's first overlapped load
+    must wait for the chunk's DMA.
     Source: Norrie et al., The Design Process for Google's Training Chips: TPUv2 and TPUv3, IEEE
     Micro 41(2), 2021.
     """
