@@ -45,7 +45,7 @@ def lower_matmul(spec: TpuSpec, op: Op, movement: Movement) -> LoweredOp:
     core = np.array([end - begin for begin, end in pairwise(times)], dtype=np.int64)
     stack = run.stack()
     return LoweredOp(
-        uops=_uops(spec, core, plan.ahead_bytes, plan.late_bytes, movement),
+        uops=chunk_uops(spec, core, plan.ahead_bytes, plan.late_bytes, movement),
         main_stage=CORE_STAGE,
         stack=stack,
         units={"array": stack, "vector": CycleStack(idle=stack.total)},
@@ -64,7 +64,7 @@ def lower_vector(spec: TpuSpec, op: Op, movement: Movement, unit: VectorUnit) ->
     passes = op.dims.get("passes", 1)
     used = sum(a.bytes * (passes if i == 0 else 1) for i, a in enumerate(op.reads))
     return LoweredOp(
-        uops=_uops(spec, _split(stack.total, count), ahead, late, movement),
+        uops=chunk_uops(spec, _split(stack.total, count), ahead, late, movement),
         main_stage=CORE_STAGE,
         stack=stack,
         units={"array": CycleStack(idle=stack.total), "vector": stack},
@@ -78,7 +78,7 @@ def lower_gather(spec: TpuSpec, op: Op, movement: Movement) -> LoweredOp:
     ahead, late = _read_bytes(movement)
     core = np.zeros(1, dtype=np.int64)
     return LoweredOp(
-        uops=_uops(spec, core, ahead, late, movement),
+        uops=chunk_uops(spec, core, ahead, late, movement),
         main_stage=CORE_STAGE,
         stack=CycleStack(),
         units={"array": CycleStack(), "vector": CycleStack()},
@@ -101,14 +101,14 @@ def _chunks(spec: TpuSpec, finest: int, moved_bytes: int) -> int:
     return min(finest, MOST_CHUNKS, max(LEAST_CHUNKS, buffers))
 
 
-def _uops(
+def chunk_uops(
     spec: TpuSpec,
     core: npt.NDArray[np.int64],
     ahead_bytes: int,
     late_bytes: int,
     movement: Movement,
 ) -> npt.NDArray[np.int64]:
-    """[uops, 2] cycles of DMA and core.
+    """Return [uops, 2] cycles of DMA and core.
 
     Models: one memory channel for reads and writes, transfers in program order, back to back where
     they were known ahead; the latency of the first transfer that had to wait for its data.
