@@ -10,6 +10,7 @@ from sim.clock import period_ticks
 from sim.gpu.sm import Round, SmTimes, SmWork, run_sm
 from sim.gpu.spec import GpuSpec
 from sim.lowering import DRAM, LoweredOp, Traffic
+from sim.memory.dram import Dram
 from sim.stalls import CycleStack, StallCause
 
 L2 = "l2"
@@ -70,7 +71,7 @@ class Device:
         period = period_ticks(spec.clock_hz)
         self.host_cycles = ceil_div(spec.launch.host_interval_ticks, period)
         self.start_cycles = ceil_div(spec.launch.device_start_ticks, period)
-        self.dram_latency_cycles = ceil_div(spec.memory.latency_ticks, period)
+        self.dram = Dram(spec.memory, spec.clock_hz)
 
     def work(self, kernel: Kernel) -> SmWork:
         """Return the busiest SM's part: all full waves, and one block of the last one."""
@@ -83,7 +84,7 @@ class Device:
             chunks=kernel.chunks,
             math_cycles=kernel.math_cycles,
             latency_cycles=max(
-                self.spec.l2.latency_cycles, self.dram_latency_cycles if from_dram else 0
+                self.spec.l2.latency_cycles, self.dram.latency_cycles if from_dram else 0
             ),
             buffers=max(2, kernel.buffers * resident),
             resident=resident,
@@ -101,11 +102,10 @@ class Device:
 
     def transfer_cycles(self, l2_bytes: int, dram_bytes: int, *, pieces: int, sms: int) -> int:
         """Cycles for one of `pieces` equal parts while `sms` SMs move one each."""
-        memory = self.spec.memory.sustained_bytes_per_second
         return max(
             ceil_div(l2_bytes * sms, pieces * self.spec.l2.sustained_bytes_per_cycle),
             ceil_div(l2_bytes, pieces * self.spec.sm.load_bytes_per_cycle),
-            ceil_div(dram_bytes * sms * self.spec.clock_hz, pieces * memory),
+            self.dram.transfer_cycles(dram_bytes * sms, parts=pieces),
         )
 
     def lowered(self, kernel: Kernel, times: SmTimes) -> LoweredOp:

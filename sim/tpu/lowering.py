@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sim.lowering import DRAM, LoweredOp, Traffic
+from sim.memory.dram import Dram
 from sim.stalls import CycleStack, StallCause
 from sim.tpu.matmul import plan_matmul
 from sim.tpu.operands import Movement
@@ -119,15 +120,16 @@ def chunk_uops(
     Micro 41(2), 2021.
     """
     count = len(core)
+    dram = Dram(spec.memory, spec.clock_hz)
     ahead = _split(ahead_bytes, count)
     late = _split(late_bytes + movement.written_bytes + movement.evicted_bytes, count)
     rows = [
-        (spec.dma_cycles(int(early + now)), int(cycles))
+        (dram.transfer_cycles(int(early + now)), int(cycles))
         for early, now, cycles in zip(ahead, late, core, strict=True)
     ]
     if late_bytes:
-        first = spec.dma_latency_cycles + spec.dma_cycles(int(late[0]))
-        prefetched = [(spec.dma_cycles(int(ahead[0])), 0)] if ahead[0] else []
+        first = dram.latency_cycles + dram.transfer_cycles(int(late[0]))
+        prefetched = [(dram.transfer_cycles(int(ahead[0])), 0)] if ahead[0] else []
         rows[0:1] = [*prefetched, (0, 0), (first, int(core[0]))]
     return np.array(rows, dtype=np.int64)
 

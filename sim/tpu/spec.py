@@ -7,7 +7,6 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from sim.clock import TICKS_PER_SECOND
 from sim.spec import MachineSpec, Strict
 from sim.tpu.systolic import ArraySpec, Dataflow
 from sim.units import Bytes
@@ -107,12 +106,3 @@ class TpuSpec(MachineSpec):
         """All load and store ports together."""
         ports = self.vector.loads_per_cycle + self.vector.stores_per_cycle
         return ports * self.vector.register_bytes * self.clock_hz
-
-    def dma_cycles(self, moved_bytes: int) -> int:
-        """Cycles that `moved_bytes` occupy the memory channel, rounded up."""
-        return -(-moved_bytes * self.clock_hz // self.memory.sustained_bytes_per_second)
-
-    @property
-    def dma_latency_cycles(self) -> int:
-        """From a transfer's issue to its first byte, rounded up."""
-        return -(-self.memory.latency_ticks * self.clock_hz // TICKS_PER_SECOND)

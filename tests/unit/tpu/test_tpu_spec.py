@@ -5,6 +5,7 @@ from tpu_cases import spec
 
 from sim.errors import SpecError
 from sim.lowering import DRAM
+from sim.memory.dram import Dram
 from sim.tpu.machine import TpuMachine
 
 
@@ -17,12 +18,8 @@ def test_a_tpu_v3_core_has_half_of_the_chips_published_peaks() -> None:
 
 
 def test_a_first_byte_from_hbm_takes_399_cycles() -> None:
-    assert spec("tpu-v3-core").dma_latency_cycles == 399  # 424 ns of 940 MHz, rounded up
-
-
-def test_dma_rounds_up_to_whole_cycles() -> None:
-    toy = spec("toy-4x4")
-    assert [toy.dma_cycles(moved) for moved in (0, 1, 4, 5)] == [0, 1, 1, 2]
+    tpu = spec("tpu-v3-core")
+    assert Dram(tpu.memory, tpu.clock_hz).latency_cycles == 399  # 424 ns of 940 MHz, rounded up
 
 
 def test_levels_go_from_the_units_outwards() -> None:

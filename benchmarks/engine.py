@@ -1,0 +1,50 @@
+"""How fast time passes: SimPy's events, stages in SimPy, and their compiled twin.
+
+python benchmarks/engine.py
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import simpy
+from timing import best_of, show
+
+from sim.pipeline import Flow, StageSpec, run_pipeline
+
+TIMEOUTS = 200_000
+TILES = 5_000
+COMPILED_TILES = 1_000_000
+
+
+def timeouts() -> None:
+    """Let one process wait many times."""
+    env = simpy.Environment()
+
+    def tick() -> Iterator[simpy.Event]:
+        for _ in range(TIMEOUTS):
+            yield env.timeout(1)
+
+    env.process(tick())
+    env.run()
+
+
+def flow(tiles: int) -> Flow:
+    """Load, compute and store a number of tiles."""
+    return Flow(
+        cycles=np.tile(np.array([7, 5, 3]), (tiles, 1)), fences=np.zeros(tiles, dtype=np.bool_)
+    )
+
+
+def main() -> None:
+    """Print events and tiles per CPU second."""
+    stages = [StageSpec(name=name) for name in ("load", "compute", "store")]
+    small, large = flow(TILES), flow(COMPILED_TILES)
+    show("SimPy timeouts, one process", TIMEOUTS / best_of(5, timeouts), "1/s")
+    seconds = best_of(3, lambda: run_pipeline(stages, small, engine="simpy"))
+    show("tiles through three stages, SimPy", TILES / seconds, "1/s")
+    seconds = best_of(3, lambda: run_pipeline(stages, large, engine="compiled"))
+    show("tiles through three stages, compiled", COMPILED_TILES / seconds, "1/s")
+
+
+if __name__ == "__main__":
+    main()

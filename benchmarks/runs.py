@@ -1,0 +1,54 @@
+"""How long people wait: the embedded model on every machine, and GPT-3 on one.
+
+python benchmarks/runs.py
+"""
+
+from timing import best_of, show
+
+from sim.machine import load_machine, machine_names
+from sim.run import run
+from workloads import Trace, generate, load_model
+
+PROMPT, NEW_TOKENS = "Alice was beginning to", 40
+GPT3_PROMPT_TOKENS, GPT3_DECODE_STEPS = 2048, 128
+
+
+def embedded(*, execute: bool) -> Trace:
+    """Generate text with the embedded model."""
+    model = load_model("glassllm-en")
+    return generate(model, model.encode(PROMPT), new_tokens=NEW_TOKENS, execute=execute).trace
+
+
+def gpt3() -> Trace:
+    """Trace GPT-3 175B without numbers, its context stretched to hold prompt and answer."""
+    return generate(
+        load_model("gpt3-175b"),
+        prompt_tokens=GPT3_PROMPT_TOKENS,
+        new_tokens=GPT3_DECODE_STEPS + 1,
+        execute=False,
+        dtype="float16",
+        max_context=GPT3_PROMPT_TOKENS + GPT3_DECODE_STEPS + 1,
+    ).trace
+
+
+def main() -> None:
+    """Print seconds for each piece of work; machines are built anew, so nothing is remembered."""
+    show(
+        f"embedded model executed, {NEW_TOKENS} tokens",
+        best_of(3, lambda: embedded(execute=True)),
+        "s",
+    )
+    trace = embedded(execute=True)
+    for name in machine_names():
+        show(f"its trace on {name}", best_of(2, lambda n=name: run(trace, load_machine(n))), "s")
+    steps = f"{GPT3_PROMPT_TOKENS}-token prefill, {GPT3_DECODE_STEPS} decode steps"
+    show(f"GPT-3 175B shape-only trace, {steps}", best_of(2, gpt3), "s")
+    # One A100 cannot hold GPT-3: its memory is made large enough, everything else is as it is.
+    room = {"memory.capacity_bytes": "1000 GB"}
+    large = gpt3()
+    seconds = best_of(2, lambda: run(large, load_machine("gpu-a100-sxm-80gb", overrides=room)))
+    show("its run on gpu-a100-sxm-80gb with room for it", seconds, "s")
+
+
+if __name__ == "__main__":
+    main()
