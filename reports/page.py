@@ -88,11 +88,13 @@ def _figure(name: str, results: Sequence[RunResult], svg: str) -> dict[str, Any]
 
 def _machine(result: RunResult) -> dict[str, Any]:
     total = result.shares.total or 1
+    ridge = result.peak_matmul_flops_per_second / result.peak_memory_bytes_per_second
     return {
         "title": result.title,
         "name": result.machine,
         "peaks": f"{si(result.peak_matmul_flops_per_second, 'FLOP/s')}, "
-        f"{si(result.peak_memory_bytes_per_second, 'B/s')}",
+        f"{si(result.peak_memory_bytes_per_second, 'B/s')}, ridge "
+        f"{significant(ridge)} FLOP/byte",
         "phases": [_phase_cells(result.phase(phase)) for phase in Phase],
         "simulated": percent(result.shares.simulated_cycles / total),
         "replayed": percent(result.shares.replayed_cycles / total),

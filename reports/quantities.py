@@ -27,7 +27,9 @@ def significant(value: float) -> str:
 
 
 def binary_bytes(value: int) -> str:
-    """Return a capacity with a binary prefix, such as `40 MiB`."""
+    """Return a capacity with a binary prefix, such as `40 MiB`; `80 GB` where it is decimal."""
+    if value and value % 10**9 == 0:
+        return si(value, "B")
     scaled = float(value)
     for unit in ("B", "KiB", "MiB", "GiB"):
         if scaled < 1024:

@@ -45,7 +45,7 @@ CHARTS: Mapping[str, Chart] = {
         draw=roofline,
         title="Roofline",
         caption="A roof is what a machine could do at best: bandwidth on the slope, arithmetic on "
-        "the flat, the diamond where the two meet (ridge, in flop/byte). A line joins a machine's "
+        "the flat, the diamond where the two meet (ridge, in FLOP/byte). A line joins a machine's "
         "two phases; the vertical distance to its roof is what was lost.",
     ),
 }

@@ -29,9 +29,10 @@ from sim.result import PhaseRow, RunResult
 from workloads.trace import Phase
 
 _HEIGHT_INCHES = 4.3
-_ROOM_FOR_NOTES = 90.0
+_ROOM_FOR_NOTES = 25.0
 """The flat roofs go on for this factor, so that their notes fit above them."""
 _NOTE_STEP_POINTS = 12
+_NOTE_RISE_POINTS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,7 @@ def _set_axes(axes: Axes, roofs: Sequence[_Roof], rows: Sequence[RunResult]) -> 
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_xlim(min([*finite, *ridges]) / 4, max([*finite, *ridges]) * _ROOM_FOR_NOTES)
-    axes.set_ylim(min([*heights, *peaks]) / 4, max([*heights, *peaks]) * 4)
+    axes.set_ylim(min([*heights, *peaks]) / 4, max([*heights, *peaks]) * 7)
     axes.grid(color=GRID.light)
     axes.set_xlabel("arithmetic intensity (FLOP per byte over the DRAM port)")
     axes.set_ylabel("arithmetic rate (FLOP/s)")
@@ -126,13 +127,14 @@ def _roof_note(axes: Axes, roof: _Roof) -> tuple[Annotation, list[tuple[float, f
     many = len(roof.titles) > 1
     who = f"{len(roof.titles)} {roof.family.upper()}s" if many else roof.titles[0]
     note = axes.annotate(
-        f"{who}: {si(roof.flops_per_second, 'FLOP/s')}, ridge {significant(roof.ridge)}",
+        f"{who}\n{si(roof.flops_per_second, 'FLOP/s')}, ridge {significant(roof.ridge)}",
         (right, roof.flops_per_second),
         xytext=(0, 0),
         textcoords="offset points",
         ha="right",
         va="center",
         fontsize=6.5,
+        linespacing=1.1,
         color=family_colour(roof.family),
     )
     width = axes.transAxes.transform((1, 0))[0] - axes.transAxes.transform((0, 0))[0]
@@ -140,7 +142,7 @@ def _roof_note(axes: Axes, roof: _Roof) -> tuple[Annotation, list[tuple[float, f
     flat = width - (pixels_of((roof.ridge, 1.0))[0] - axes.transAxes.transform((0, 0))[0])
     points = 72 / axes.figure.dpi
     shifts = range(2, max(int(flat * points), 3), _NOTE_STEP_POINTS)
-    return note, [(-float(x), y) for y in (6.0, -6.0) for x in shifts]
+    return note, [(-float(x), y) for y in (_NOTE_RISE_POINTS, -_NOTE_RISE_POINTS) for x in shifts]
 
 
 def _draw_points(axes: Axes, result: RunResult) -> list[Label]:

@@ -26,6 +26,8 @@ from workloads.trace import Phase
 _LEGEND_COLUMNS = 4
 _PERCENT_PER_CHARACTER = 2.0
 """Width of a character of a segment's label, in percent of the bar."""
+_VISIBLE_PERCENT = 0.5
+"""A cause below this in every bar is too thin to see, and needs no entry in the legend."""
 
 
 def stacks(results: Sequence[RunResult]) -> Figure:
@@ -72,7 +74,8 @@ def _draw_bar(axes: Axes, at: int, result: RunResult, row: PhaseRow) -> dict[str
         )
         _label(axes, (left + width / 2, at), swatch, label, width)
         left += width
-        drawn[label] = swatch
+        if width >= _VISIBLE_PERCENT:
+            drawn[label] = swatch
     axes.annotate(
         si(row.seconds / row.tokens, "s") if row.tokens else "",
         (100, at),

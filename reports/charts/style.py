@@ -24,6 +24,22 @@ WIDTH_INCHES = 5.0
 """A paper's column after slight reduction: 8-point type stays above 5 points at 3.4 inches."""
 PNG_DOTS_PER_INCH = 200
 
+
+@dataclass(frozen=True, slots=True)
+class Swatch:
+    """One colour, as drawn on light paper and as the page shows it on dark."""
+
+    name: str
+    light: str
+    dark: str
+
+
+# No two `light` values are alike: the page finds the colours in the SVG by their value.
+INK = Swatch("ink", "#1b1f24", "#e8eaed")
+MUTED = Swatch("muted", "#5c6370", "#a9b1bd")
+GRID = Swatch("grid", "#dcdfe4", "#353b45")
+PAPER = Swatch("paper", "#fefefe", "#14171c")
+
 RC: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 8,
@@ -40,25 +56,15 @@ RC: dict[Any, Any] = {
     "axes.axisbelow": True,
     "grid.linewidth": 0.5,
     "hatch.linewidth": 0.7,
+    "axes.facecolor": "none",  # the figure's own shows, or the page's
+    "axes.edgecolor": INK.light,
+    "axes.labelcolor": INK.light,
+    "text.color": INK.light,
+    "xtick.color": INK.light,
+    "ytick.color": INK.light,
     "svg.fonttype": "path",  # looks the same without the font
     "svg.hashsalt": "tokenclock",  # the same figure gives the same file
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Swatch:
-    """One colour, as drawn on light paper and as the page shows it on dark."""
-
-    name: str
-    light: str
-    dark: str
-
-
-# No two `light` values are alike: the page finds the colours in the SVG by their value.
-INK = Swatch("ink", "#1b1f24", "#e8eaed")
-MUTED = Swatch("muted", "#5c6370", "#a9b1bd")
-GRID = Swatch("grid", "#dcdfe4", "#353b45")
-PAPER = Swatch("paper", "#fefefe", "#14171c")
 
 FAMILIES: Mapping[str, Swatch] = {
     "cpu": Swatch("cpu", "#0072b2", "#56b4e9"),
@@ -89,7 +95,7 @@ DARK_SWATCHES = {
     CAUSES[StallCause.LAUNCH].name,
 }
 """Colours on which a label is white; on all others it is black."""
-HATCHES = {CAUSES[StallCause.FILL_DRAIN].name: "////", VECTOR.name: "...."}
+HATCHES = {CAUSES[StallCause.FILL_DRAIN].name: "////", VECTOR.name: "\\\\\\\\"}
 """A second difference where two neighbours are close in grey print."""
 
 ALL_SWATCHES = (

@@ -74,7 +74,10 @@ def compare(
 
     require_one_prompt(asked["prompt"], asked["prompt_tokens"])
     request = Request(workload=Workload(**asked), machines=machines, engine=engine)
-    with output_folder(out) as folder, progress_bar(quiet=quiet or as_json) as report:
+    with (
+        output_folder(out) as folder,
+        progress_bar("tracing the model", quiet=quiet or as_json) as report,
+    ):
         comparison = run_comparison(request, progress=report)
         report(1, 1, "drawing")
         write_comparison(comparison, folder)

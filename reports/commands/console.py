@@ -45,13 +45,16 @@ def require_one_prompt(prompt: str | None, prompt_tokens: int | None) -> None:
 
 
 @contextmanager
-def progress_bar(*, quiet: bool) -> Iterator[Report]:
-    """Give a function to report progress to: a bar on standard error, only on a terminal."""
+def progress_bar(what: str, *, quiet: bool = False) -> Iterator[Report]:
+    """Give a function to report progress to: a bar on standard error, only on a terminal.
+
+    Until something is reported the bar pulses beside `what`.
+    """
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     hidden = quiet or not console.is_terminal
     with Progress(*columns, console=console, transient=True, disable=hidden) as bar:
-        task = bar.add_task("starting", total=None)
+        task = bar.add_task(what, total=None)
 
         def report(done: int, total: int, what: str) -> None:
             bar.update(task, completed=done, total=total, description=what)

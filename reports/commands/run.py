@@ -41,7 +41,7 @@ def run(*, scenario: str, out: Path, as_json: bool, quiet: bool) -> int:
 
     described = load_scenario(scenario)
     with output_folder(out) as folder:
-        with progress_bar(quiet=quiet or as_json) as report:
+        with progress_bar("starting", quiet=quiet or as_json) as report:
             outcome = run_scenario(described, progress=report)
         write_scenario(outcome, folder)
     if as_json:

@@ -48,8 +48,7 @@ def trace(*, model: str, save: Path | None, as_json: bool, **asked: Any) -> None
     from workloads import Trace  # noqa: PLC0415 - start-up time
 
     require_one_prompt(asked["prompt"], asked["prompt_tokens"])
-    with progress_bar(quiet=as_json) as report:
-        report(0, 1, "tracing")
+    with progress_bar("tracing", quiet=as_json):
         if model.endswith(SAVED):
             traced = Trace.load(Path(model))
         else:

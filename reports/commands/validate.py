@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from math import inf
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from reports.commands.console import aligned
+from reports.commands.console import aligned, progress_bar
+
+if TYPE_CHECKING:
+    from sim.validation import RowOutcome
 
 
 @click.command(
@@ -34,11 +37,15 @@ def validate(
     from reports.output import json_text, write_text  # noqa: PLC0415 - start-up time
     from sim.validation import validate as run_suite  # noqa: PLC0415 - start-up time
 
-    report = run_suite(suite, data, [_condition(text) for text in where])
+    conditions = [_condition(text) for text in where]
+    with progress_bar(f"simulating the rows of {suite}"):
+        report = run_suite(suite, data, conditions)
     rows = list(report.rows)
     if json_path is not None:
         content = {
             "suite": suite,
+            "quantity": report.quantity,
+            "bound": report.bound,
             "passed": report.passed,
             "summary": report.summary,
             "rows": [_row(row) for row in rows],
@@ -47,7 +54,13 @@ def validate(
     if worst is not None:
         rows = sorted(rows, key=_badness, reverse=True)[:worst]
     cells = [
-        [row.label, _number(row.reference), _number(row.simulated), _error(row), row.status]
+        [
+            row.label,
+            _number(row.reference),
+            _number(row.simulated),
+            _error(row),
+            " ".join(filter(None, (row.status, row.note))),
+        ]
         for row in rows
     ]
     click.echo(aligned(("row", "reference", "simulated", "error", "status"), cells, text=(0, 4)))
@@ -62,27 +75,26 @@ def _condition(text: str) -> tuple[str, str]:
     return column, value
 
 
-def _row(row: Any) -> dict[str, Any]:
+def _row(row: RowOutcome) -> dict[str, Any]:
     return {
         "label": row.label,
         "reference": row.reference,
         "simulated": row.simulated,
         "error": row.error,
         "status": row.status,
+        "note": row.note,
     }
 
 
-def _badness(row: Any) -> float:
-    return inf if row.error is None else abs(float(row.error))
+def _badness(row: RowOutcome) -> tuple[bool, float]:
+    return row.status != "ok", inf if row.error is None else abs(row.error)
 
 
-def _number(value: float | str | None) -> str:
+def _number(value: float | None) -> str:
     if value is None:
         return "-"
-    if isinstance(value, float) and not value.is_integer():
-        return f"{value:,.6g}"
-    return value if isinstance(value, str) else f"{value:,.0f}"
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.6g}"
 
 
-def _error(row: Any) -> str:
-    return "-" if row.error is None else f"{100 * float(row.error):+.3g} %"
+def _error(row: RowOutcome) -> str:
+    return "-" if row.error is None else f"{100 * row.error:+.3g} %"

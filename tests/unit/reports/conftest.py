@@ -138,7 +138,7 @@ def make_result() -> MakeResult:
     return build
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def results() -> list[RunResult]:
     cause = StallCause
     scalar = {cause.CACHE: 20, cause.DATA_DEPENDENCY: 25, cause.CONTROL: 6, cause.DRAM: 10}

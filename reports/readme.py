@@ -1,0 +1,116 @@
+"""Regenerates what the README shows of the code: charts and tables between its markers.
+
+    python -m reports.readme                            # everything the repository itself can make
+    python -m reports.readme --data FOLDER              # and the validation, from reference tables
+
+A region begins with `<!-- generated: NAME -->` and ends with `<!-- end -->`.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import click
+
+from reports.charts import CHARTS, draw
+from reports.charts.style import svg_text
+from reports.compare import Comparison, Request, compare
+from reports.fidelity import fidelity_table
+from reports.headline import headline
+from reports.output import write_atomically
+from reports.quantities import percent, significant
+from sim.result import RunResult
+from sim.validation import SUITES, validate
+from workloads.trace import Phase
+
+README = Path(__file__).parents[1] / "README.md"
+GALLERY = Path(__file__).with_name("gallery")
+
+README_CHARTS = ("throughput", "stacks")
+
+VALIDATED: dict[str, tuple[tuple[str, str], ...]] = {
+    "systolic": (("dataflow", "ws"),),
+}
+"""Suites shown, and the rows of theirs that this version claims."""
+
+MADE_BY = {"systolic": "SCALE-Sim 3.0.0, weight stationary"}
+
+
+def with_region(text: str, name: str, content: str) -> str:
+    """Return `text` with the region's content replaced; ValueError where it has no such region."""
+    pattern = re.compile(rf"(<!-- generated: {name} -->\n).*?(<!-- end -->)", re.DOTALL)
+    if not pattern.search(text):
+        raise ValueError(f"README has no region '{name}'")
+    return pattern.sub(lambda found: f"{found[1]}{content.rstrip()}\n{found[2]}", text)
+
+
+def comparison_table(comparison: Comparison) -> str:
+    """Return the headline and a row a machine, in Markdown."""
+    rows = [
+        f"`{comparison.command}` writes:",
+        "",
+        *(f"> {line}" for line in f"{comparison.traced.prompt}{comparison.traced.generated}".split("\n")),
+        "",
+        headline(comparison.results),
+        "",
+        "| Machine | prefill, tokens/s | decode, tokens/s | cycles a token | decode bound by "
+        "| of its cycles |",
+        "|---|---:|---:|---:|---|---:|",
+        *(_row(result) for result in comparison.results),
+    ]
+    return "\n".join(rows)
+
+
+def _row(result: RunResult) -> str:
+    prefill, decode = result.phase(Phase.PREFILL), result.phase(Phase.DECODE)
+    assert prefill is not None  # noqa: S101 - every trace has a prefill
+    assert decode is not None  # noqa: S101 - the demonstration generates more than one token
+    return (
+        f"| `{result.machine}` | {significant(prefill.tokens_per_second)} "
+        f"| {significant(decode.tokens_per_second)} | {significant(decode.cycles_per_token)} "
+        f"| {decode.binds} | {percent(decode.bound_share)} |"
+    )
+
+
+def validation_table(data: Path) -> str:
+    """Return one row a suite, from a run on the tables in `data`."""
+    rows = ["| Suite | made by | compared | rows | met | bound |", "|---|---|---|---:|---:|---|"]
+    for suite, where in VALIDATED.items():
+        report = validate(suite, data / suite, where)
+        met = sum(row.status == "ok" for row in report.rows)
+        rows.append(
+            f"| `{suite}` | {MADE_BY[suite]} | {report.quantity} | {len(report.rows)} | {met} "
+            f"| {SUITES[suite].bound} |"
+        )
+    return "\n".join(rows)
+
+
+def chart_links() -> str:
+    """Return the README's pictures."""
+    return "\n".join(
+        f"![{CHARTS[name].title}: {CHARTS[name].caption}](reports/gallery/{name}.svg)"
+        for name in README_CHARTS
+    )
+
+
+@click.command()
+@click.option("--data", type=click.Path(path_type=Path, exists=True), help="Reference tables.")
+def main(data: Path | None) -> None:
+    """Rewrite the README's generated regions and the charts it shows."""
+    comparison = compare(Request())
+    GALLERY.mkdir(exist_ok=True)
+    for name in README_CHARTS:
+        figure = draw(CHARTS[name], comparison.results)
+        (GALLERY / f"{name}.svg").write_text(svg_text(figure), encoding="utf-8")
+    text = README.read_text(encoding="utf-8")
+    text = with_region(text, "chart", chart_links())
+    text = with_region(text, "comparison", comparison_table(comparison))
+    text = with_region(text, "fidelity", fidelity_table())
+    if data is not None:
+        text = with_region(text, "validation", validation_table(data))
+    README.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
