@@ -41,7 +41,7 @@ def output_folder(out: Path) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def write_text(path: Path, text: str) -> None:
+def write_atomically(path: Path, text: str) -> None:
     """Write one file beside its place, then move it there; OutputError where that cannot be."""
     partial = path.with_name(f".{path.name}.partial")
     try:

@@ -32,6 +32,7 @@ def render_page(
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["unbroken"] = lambda text: text.replace(" %", "\N{NO-BREAK SPACE}%")
     rows = fastest_first(results)
     return environment.get_template("page.html").render(
         content=content,

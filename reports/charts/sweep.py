@@ -10,8 +10,11 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
 
 from reports.charts.style import GRID, PHASE_MARKERS, WIDTH_INCHES, family_colour
+from reports.charts.throughput import throughput
+from reports.quantities import significant
 from sim.result import RunResult
 from workloads.trace import Phase
 
@@ -31,29 +34,25 @@ class SweepPoint:
 def sweep(points: Sequence[SweepPoint]) -> Figure:
     """Draw tokens/s over the parameter with the most values, one panel a phase.
 
-    One line for each machine and each combination of the other parameters.
+    One line for each machine and each combination of the other parameters; where nothing varies,
+    the machines' throughput.
     """
     key = swept_parameter(points)
+    if key is None:
+        return throughput([point.result for point in points])
     phases = [p for p in (Phase.PREFILL, Phase.DECODE) if any(q.result.phase(p) for q in points)]
     figure = Figure(figsize=(WIDTH_INCHES, 0.9 + 2.0 * len(phases)), layout="constrained")
     panels = figure.subplots(len(phases), 1, sharex=True, squeeze=False)[:, 0]
     series = _series(points, key)
     for axes, phase in zip(panels, phases, strict=True):
-        if key is None:
-            _draw_bars(axes, series, phase)
-        else:
-            _draw_lines(axes, series, phase, key)
+        _draw_lines(axes, series, phase, key)
         axes.set_title(str(phase))
         axes.set_ylabel("tokens/s")
         axes.grid(color=GRID.light)
-    if key is not None:
-        _set_x(panels[-1], points, key)
-        figure.legend(
-            *panels[0].get_legend_handles_labels(),
-            loc="outside lower center",
-            ncols=2,
-            frameon=False,
-        )
+    _set_x(panels[-1], points, key)
+    figure.legend(
+        *panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False
+    )
     return figure
 
 
@@ -68,7 +67,7 @@ def swept_parameter(points: Sequence[SweepPoint]) -> str | None:
     return max(varying, key=lambda key: counts[key]) if varying else None
 
 
-def _series(points: Sequence[SweepPoint], key: str | None) -> dict[str, list[SweepPoint]]:
+def _series(points: Sequence[SweepPoint], key: str) -> dict[str, list[SweepPoint]]:
     """Group by machine and by the other parameters that vary."""
     others = sorted(
         {
@@ -105,17 +104,9 @@ def _draw_lines(
             label=label,
         )
     axes.set_yscale("log")
-
-
-def _draw_bars(axes: Axes, series: Mapping[str, Sequence[SweepPoint]], phase: Phase) -> None:
-    for at, (label, points) in enumerate(series.items()):
-        row = points[0].result.phase(phase)
-        if row is not None:
-            axes.bar(
-                at, row.tokens_per_second, color=family_colour(points[0].result.family), label=label
-            )
-    axes.set_xticks(range(len(series)), list(series), rotation=20, ha="right")
-    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter(lambda value, _: significant(value))
+    axes.yaxis.set_minor_locator(NullLocator())
 
 
 def _set_x(axes: Axes, points: Sequence[SweepPoint], key: str) -> None:

@@ -34,7 +34,7 @@ def validate(
 
     Prints one line a row (reference, simulated, error), and a summary line last.
     """
-    from reports.output import json_text, write_text  # noqa: PLC0415 - start-up time
+    from reports.output import json_text, write_atomically  # noqa: PLC0415 - start-up time
     from sim.validation import validate as run_suite  # noqa: PLC0415 - start-up time
 
     conditions = [_condition(text) for text in where]
@@ -50,7 +50,7 @@ def validate(
             "summary": report.summary,
             "rows": [_row(row) for row in rows],
         }
-        write_text(json_path, json_text(content))
+        write_atomically(json_path, json_text(content))
     if worst is not None:
         rows = sorted(rows, key=_badness, reverse=True)[:worst]
     cells = [

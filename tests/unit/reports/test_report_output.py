@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from reports.output import OutputError, json_text, output_folder, write_text
+from reports.output import OutputError, json_text, output_folder, write_atomically
 
 
 def write_and_fail(out: Path) -> None:
@@ -48,7 +48,7 @@ def test_a_file_in_the_way_is_found_before_the_work(tmp_path: Path) -> None:
 
 def test_a_text_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="cannot write"):
-        write_text(tmp_path / "missing" / "a.json", "{}")
+        write_atomically(tmp_path / "missing" / "a.json", "{}")
     assert list(tmp_path.iterdir()) == []
 
 
