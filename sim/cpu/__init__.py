@@ -1,0 +1,1 @@
+"""The CPU family: instructions, an in-order pipeline, kernels, and several cores."""

@@ -1,0 +1,283 @@
+"""From an operation to instructions: how it is shared out, which loop nest, what it moves.
+
+A matrix product is cut along columns of C, rows of C or the batch, whichever loads the cores most
+evenly; anything else along its rows or, where rows need not stay whole, its elements. Each distinct
+share becomes a program, whose walks say which bytes come from which level.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from sim.cpu import kernels
+from sim.cpu.hierarchy import Hierarchy, Operand
+from sim.cpu.programs import TILE_ROWS, Product, Programs, RowWork, Sources, panels
+from sim.cpu.steady import LineCost, Node
+from sim.errors import UnsupportedOpError
+from workloads.trace import Family, Op, Trace
+
+WORD_BYTES = 4
+"""What `lw` and `sw` move."""
+
+Complain = Callable[[Op, str], UnsupportedOpError]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Walk:
+    """Bytes that a program takes from a level."""
+
+    level: int
+    bytes: int
+    again: bool
+    """Whether they were walked before in this operation."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """One core's part of an operation."""
+
+    program: Node
+    walks: tuple[Walk, ...]
+    written_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operands:
+    """Where an operation's reads and writes were found."""
+
+    reads: tuple[Operand, ...]
+    writes: tuple[Operand, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """An operation shared out; cores beyond the shares have nothing to do."""
+
+    shares: tuple[Share, ...]
+    choice: str
+
+
+def require_supported(op: Op, trace: Trace, complain: Complain) -> None:
+    """Raise the error that `complain` makes of an operation for which there is no kernel."""
+    if op.dtype not in kernels.STORAGE_BYTES:
+        known = ", ".join(kernels.STORAGE_BYTES)
+        raise complain(op, f"no kernel for {op.dtype}, only for {known}")
+    if op.family is Family.MATMUL and len(op.reads) != 2:
+        raise complain(op, f"a product of {len(op.reads)} operands")
+    if len(op.reads) > kernels.MOST_READS or len(op.writes) > kernels.MOST_WRITES:
+        raise complain(op, "a pass streams at most 4 operands in and 2 out")
+    streamed = op.reads if op.family is Family.MATMUL else op.reads[:1]
+    for access in streamed:
+        dtype = trace.tensors[access.tensor].dtype
+        if dtype != op.dtype:
+            raise complain(op, f"an operand of {dtype} in arithmetic on {op.dtype}")
+
+
+class Lowering:
+    """Plans operations for one machine's cores.
+
+    Models: static partition of the work over cores; loop nests as in `Programs`.
+    Ignores: partition along k, and balancing at run time.
+    Source: static scheduling as in OpenMP Application Programming Interface 5.2, section 11.5.
+    """
+
+    def __init__(self, hierarchy: Hierarchy) -> None:
+        core = hierarchy.spec.core
+        self._hierarchy = hierarchy
+        self._cores = core.count
+        self._lanes = core.lanes
+        self._programs = Programs(core.lanes, core.fp_latency_cycles)
+
+    def plan(self, op: Op, operands: Operands, trace: Trace) -> Plan:
+        """Share an operation out and build each core's program."""
+        if op.family is Family.MATMUL:
+            return self._plan_matmul(op, operands)
+        return self._plan_rows(op, operands, trace)
+
+    def _plan_matmul(self, op: Op, operands: Operands) -> Plan:
+        batch, m, n, k = (op.dims[key] for key in ("batch", "m", "n", "k"))
+        width = max(panel.padded_columns for panel in panels(m, n, self._lanes))
+        cuts = {
+            "columns": _cut(n, width, self._cores),
+            "rows": _cut(m, TILE_ROWS, self._cores),
+            "batch": _cut(batch, 1, self._cores),
+        }
+        whole = {"columns": n, "rows": m, "batch": batch}
+        along = min(cuts, key=lambda axis: cuts[axis][0] / whole[axis])
+        built: dict[int, Share] = {}
+        for part in set(cuts[along]):
+            extents = whole | {along: part}
+            built[part] = self._product(
+                Product(
+                    batch=extents["batch"],
+                    m=extents["rows"],
+                    n=extents["columns"],
+                    k=k,
+                    dtype=op.dtype,
+                    a=self._sources(operands.reads[0]),
+                    b=self._sources(operands.reads[1]),
+                    c=self._hierarchy.line_cost(
+                        operands.writes[0].level, spilled=operands.writes[0].spilled_bytes > 0
+                    ),
+                ),
+                operands,
+            )
+        tiles = "+".join(
+            f"{rows}x{panel.columns}"
+            for panel in panels(m, n, self._lanes)
+            for rows, _ in panel.row_blocks
+        )
+        shares = tuple(built[part] for part in cuts[along])
+        return Plan(shares=shares, choice=f"tiles {tiles}{_spread(along, len(shares))}")
+
+    def _sources(self, operand: Operand) -> Sources:
+        """Lines of an operand that is walked once, or whose later walks are not known yet."""
+        line = self._hierarchy.line_cost(operand.level)
+        return Sources(line, line)
+
+    def _product(self, work: Product, operands: Operands) -> Share:
+        """Build one core's products: find out from where A and B are walked again."""
+        element = kernels.STORAGE_BYTES[work.dtype]
+        batch, m, n, k = work.batch, work.m, work.n, work.k
+        cut = panels(m, n, self._lanes)
+        a_bytes = m * k * element
+        panel_bytes = max(panel.padded_columns for panel in cut) * k * element
+        block_bytes = min(m, TILE_ROWS) * k * element
+        a_again = self._hierarchy.reuse_level(a_bytes + 2 * panel_bytes)
+        b_again = self._hierarchy.reuse_level(panel_bytes + 2 * block_bytes)
+        work = replace(
+            work,
+            a=replace(work.a, again=self._hierarchy.line_cost(a_again)),
+            b=replace(work.b, again=self._hierarchy.line_cost(b_again)),
+        )
+        a_walks = sum(panel.count for panel in cut) - 1
+        b_walked = sum(p.count * (p.calls - 1) * p.columns for p in cut) * k * element
+        written = batch * m * n * element
+        a, b = operands.reads
+        walks = (
+            Walk(level=a.level, bytes=batch * a_bytes, again=False),
+            Walk(level=b.level, bytes=batch * n * k * element, again=False),
+            Walk(level=operands.writes[0].level, bytes=written, again=False),
+            Walk(level=a_again, bytes=batch * a_walks * a_bytes, again=True),
+            Walk(level=b_again, bytes=batch * b_walked, again=True),
+        )
+        return Share(program=self._programs.matmul(work), walks=walks, written_bytes=written)
+
+    def _plan_rows(self, op: Op, operands: Operands, trace: Trace) -> Plan:
+        work, row_sources = self._row_work(op, operands, trace)
+        whole_rows = op.family is Family.ROWWISE
+        by_rows = whole_rows or work.rows >= self._cores
+        along = "rows" if by_rows else "elements"
+        unit = 1 if by_rows else self._lanes
+        parts = _cut(work.rows if by_rows else work.cols, unit, self._cores)
+        built: dict[int, Share] = {}
+        for part in set(parts):
+            if by_rows:
+                local = replace(work, rows=part)
+            else:
+                local = replace(
+                    work,
+                    cols=part,
+                    row_flops=-(-work.row_flops * part // work.cols),
+                    row_transcendentals=-(-work.row_transcendentals * part // work.cols),
+                )
+            built[part] = self._rows(local, row_sources, operands)
+        shares = tuple(built[part] for part in parts)
+        choice = f"{work.rows} rows of {work.cols} in {work.passes} passes"
+        return Plan(shares=shares, choice=f"{choice}{_spread(along, len(shares))}")
+
+    def _row_work(
+        self, op: Op, operands: Operands, trace: Trace
+    ) -> tuple[RowWork, tuple[Operand, ...]]:
+        """Tell what is walked element by element from what a row touches once."""
+        element = kernels.STORAGE_BYTES[op.dtype]
+        rows, cols, passes = _row_extents(op, element)
+        cost = self._hierarchy.line_cost
+        again = cost(self._hierarchy.reuse_level(cols * element * (len(op.reads) + len(op.writes))))
+        walked: list[Operand] = []
+        per_row: list[bool] = []
+        row_bytes = {"load": 0, "store": 0}
+        row_line = LineCost()
+        for index, (access, found) in enumerate(zip(op.reads, operands.reads, strict=True)):
+            same_type = trace.tensors[access.tensor].dtype == op.dtype
+            if index == 0 or (same_type and access.bytes >= cols * element):
+                walked.append(found)
+                per_row.append(rows > 1 and index > 0 and access.bytes < rows * cols * element)
+            else:
+                row_bytes["load"] += access.bytes
+                row_line = max(row_line, cost(found.level), key=lambda line: line.cycles)
+        writes: list[LineCost] = []
+        for access, found in zip(op.writes, operands.writes, strict=True):
+            line = cost(found.level, spilled=found.spilled_bytes > 0)
+            if access.bytes >= rows * cols * element:
+                writes.append(line)
+            else:
+                row_bytes["store"] += access.bytes
+                row_line = max(row_line, line, key=lambda line: line.cycles)
+        work = RowWork(
+            rows=rows,
+            cols=cols,
+            passes=passes,
+            dtype=op.dtype,
+            row_flops=-(-op.flops // rows),
+            row_transcendentals=-(-op.transcendentals // rows),
+            reads=tuple(Sources(cost(found.level), again) for found in walked),
+            per_row=tuple(per_row),
+            scattered=op.family is Family.GATHER,
+            writes=tuple(writes),
+            row_loads=-(-row_bytes["load"] // (rows * WORD_BYTES)),
+            row_stores=-(-row_bytes["store"] // (rows * WORD_BYTES)),
+            row_line=row_line,
+        )
+        return work, tuple(walked)
+
+    def _rows(self, work: RowWork, walked: Sequence[Operand], operands: Operands) -> Share:
+        element = kernels.STORAGE_BYTES[work.dtype]
+        row_bytes = work.cols * element
+        once = [1 if per_row else work.rows for per_row in work.per_row]
+        passes = [work.passes, *(1 for _ in once[1:])]
+        level = self._hierarchy.reuse_level(row_bytes * (len(once) + len(work.writes)))
+        again = sum(
+            row_bytes * (work.rows * times - first)
+            for first, times in zip(once, passes, strict=True)
+        )
+        written = len(work.writes) * work.rows * row_bytes
+        written += work.rows * work.row_stores * WORD_BYTES
+        walks = [
+            Walk(level=found.level, bytes=first * row_bytes, again=False)
+            for found, first in zip(walked, once, strict=True)
+        ]
+        walks.append(
+            Walk(
+                level=max((found.level for found in operands.writes), default=0),
+                bytes=written,
+                again=False,
+            )
+        )
+        walks.append(Walk(level=level, bytes=again, again=True))
+        return Share(program=self._programs.rows(work), walks=tuple(walks), written_bytes=written)
+
+
+def _row_extents(op: Op, element_bytes: int) -> tuple[int, int, int]:
+    """Return rows, columns and passes; an operand repeated under a batch makes the rows."""
+    if op.family in (Family.ROWWISE, Family.GATHER):
+        return op.dims["rows"], op.dims["cols"], op.dims.get("passes", 1)
+    elements = op.dims["elements"]
+    shortest = min((access.bytes // element_bytes for access in op.reads), default=elements)
+    if 0 < shortest < elements and elements % shortest == 0:
+        return elements // shortest, shortest, 1
+    return 1, elements, 1
+
+
+def _cut(extent: int, unit: int, cores: int) -> tuple[int, ...]:
+    """Deal `extent` out in whole units, the last one perhaps short; largest parts first."""
+    units = -(-extent // unit)
+    used = min(units, cores)
+    parts = [unit * (units // used + (core < units % used)) for core in range(used)]
+    parts[-1] -= units * unit - extent
+    return tuple(parts)
+
+
+def _spread(along: str, shares: int) -> str:
+    return f", {along} over {shares} cores" if shares > 1 else ""

@@ -1,0 +1,95 @@
+"""What a CPU's description says beside what every machine's says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from sim.clock import TICKS_PER_SECOND
+from sim.cpu.inorder import PipelineRules
+from sim.spec import MachineSpec, Strict
+from sim.units import Bytes
+
+
+class CoreSpec(Strict):
+    """One in-order core, and how many there are."""
+
+    count: int = Field(ge=1)
+    lanes: int = Field(ge=1)
+    """Elements of float32 in a vector register; 1 is a scalar core."""
+    fp_latency_cycles: int = Field(ge=1)
+    """From an operand entering EX until the result can; the unit takes one instruction a cycle."""
+    forwarding: bool
+    """Whether results bypass the register file."""
+    shared_memory_port: bool
+    """Whether fetches and data share one port: von Neumann; else Harvard."""
+    prefetch: bool
+    """Whether streams are fetched ahead, so that they cost bandwidth and not latency."""
+
+
+class CacheSpec(Strict):
+    """One level of cache."""
+
+    capacity_bytes: Bytes
+    line_bytes: Bytes
+    ways: int = Field(ge=1)
+    hit_cycles: int = Field(ge=1)
+    """Added to an access that gets this far; in L1 it is the pipeline's MEM cycle itself."""
+    bytes_per_cycle: int = Field(ge=1)
+    """What one core, or all cores together where it is shared, can take out of it."""
+    shared: bool = False
+    """One for all cores, instead of one a core."""
+
+
+class CpuSpec(MachineSpec):
+    """A CPU: cores, caches from the inside out, main memory."""
+
+    family: Literal["cpu"]
+    core: CoreSpec
+    caches: Mapping[str, CacheSpec] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        levels = list(self.caches.values())
+        if levels[0].hit_cycles != 1 or levels[0].shared:
+            raise ValueError("the first cache must be private and hit in 1 cycle, the MEM stage")
+        if len({level.line_bytes for level in levels}) > 1:
+            raise ValueError("caches must agree in line_bytes")
+        if [level.capacity_bytes for level in levels] != sorted(
+            level.capacity_bytes for level in levels
+        ):
+            raise ValueError("caches must grow from the inside out")
+        shared = [level.shared for level in levels]
+        if self.core.prefetch != shared[-1] or any(shared[:-1]):
+            raise ValueError("`prefetch: true` goes with a last cache that is `shared: true`")
+        if self.core.count > 1 and not self.core.prefetch:
+            raise ValueError("several cores need `prefetch: true` and a shared last cache")
+        return self
+
+    @property
+    def rules(self) -> PipelineRules:
+        """The pipeline's rules."""
+        return PipelineRules(
+            forwarding=self.core.forwarding, shared_port=self.core.shared_memory_port
+        )
+
+    @property
+    def levels(self) -> tuple[CacheSpec, ...]:
+        """Caches from the inside out."""
+        return tuple(self.caches.values())
+
+    @property
+    def line_bytes(self) -> int:
+        """Cache line of all levels."""
+        return self.levels[0].line_bytes
+
+    @property
+    def dram_latency_cycles(self) -> int:
+        """From a request to the first byte, in core cycles."""
+        return -(-self.memory.latency_ticks * self.clock_hz // TICKS_PER_SECOND)
+
+    def dram_cycles(self, moved_bytes: int) -> int:
+        """Core cycles for which bytes occupy the memory bus."""
+        return -(-moved_bytes * self.clock_hz // self.memory.sustained_bytes_per_second)
