@@ -100,16 +100,17 @@ def advance(
 @njit(cache=True)
 def _past_data_accesses(state: Ints, fetch: np.int64) -> np.int64:
     """Return when a fetch finds the shared port free; older data accesses go first."""
+    free: np.int64 = fetch
     for access in range(PORT, READY, 2):
-        if state[access] <= fetch < state[access + 1]:
-            fetch = state[access + 1]
-    return fetch
+        if state[access] <= free < state[access + 1]:
+            free = state[access + 1]
+    return free
 
 
 @njit(cache=True)
 def _operands_ready(row: Ints, state: Ints) -> np.int64:
     """Return when a step's operands can enter EX."""
-    ready = state[0]
+    ready: np.int64 = state[0]
     for source in row[SOURCE : SOURCE + 3]:
         if source >= 0:
             ready = max(ready, state[READY + source])
