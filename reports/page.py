@@ -93,9 +93,12 @@ def _machine(result: RunResult) -> dict[str, Any]:
     return {
         "title": result.title,
         "name": result.machine,
-        "peaks": f"{si(result.peak_matmul_flops_per_second, 'FLOP/s')}, "
-        f"{si(result.peak_memory_bytes_per_second, 'B/s')}, ridge "
-        f"{significant(ridge)} FLOP/byte",
+        "peaks": [
+            si(result.peak_matmul_flops_per_second, "FLOP/s"),
+            si(result.peak_memory_bytes_per_second, "B/s"),
+            f"{significant(ridge)} FLOP/byte",
+            si(result.clock_hz, "Hz"),
+        ],
         "phases": [_phase_cells(result.phase(phase)) for phase in Phase],
         "simulated": percent(result.shares.simulated_cycles / total),
         "replayed": percent(result.shares.replayed_cycles / total),
