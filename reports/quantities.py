@@ -46,5 +46,7 @@ def percent(share: float) -> str:
 
 
 def times(ratio: float) -> str:
-    """Return how many times as fast, such as `1.8x` or `340x`."""
-    return f"{significant(ratio) if ratio >= 10 else f'{ratio:.2g}'}x"
+    """Return how many times as fast, such as `1.08x`, `3.4x` or `340x`."""
+    if ratio < 2:
+        return f"{ratio:.2f}x"
+    return f"{ratio:.2g}x" if ratio < 10 else f"{significant(ratio)}x"

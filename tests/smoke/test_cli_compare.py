@@ -28,12 +28,18 @@ def test_compare_writes_every_file_and_says_who_is_fastest(tokenclock, tmp_path:
     assert (out / "generated.txt").read_text().startswith("Alice was beginning to ")
 
 
-def test_compare_in_json_prints_only_what_it_also_writes(tokenclock, tmp_path: Path) -> None:
+def test_compare_in_json_prints_what_it_also_writes_and_the_command_that_repeats_it(
+    tokenclock, tmp_path: Path
+) -> None:
     ran = tokenclock("compare", *SHORT, "--out", tmp_path, "--json")
     content = json.loads(ran.out)
     assert content == json.loads((tmp_path / "comparison.json").read_text())
     assert {row["machine"] for row in content["tables"]["summary"]} == set(MACHINES[1::2])
     assert content["trace"]["digest"] == Trace.load(tmp_path / "trace.json.gz").digest()
+    assert content["command"] == (
+        "tokenclock compare --model glassllm-en --prompt 'Alice was beginning to' --new-tokens 4 "
+        "--machine gpu-a100-sxm-80gb --machine toy-4x4"
+    )
 
 
 def test_compare_quietly_prints_nothing_and_the_same_input_gives_the_same_files(
@@ -45,15 +51,6 @@ def test_compare_quietly_prints_nothing_and_the_same_input_gives_the_same_files(
     for name in FILES:
         first, second = (tmp_path / folder / name for folder in ("one", "two"))
         assert first.read_bytes() == second.read_bytes(), name
-
-
-def test_the_page_s_command_repeats_the_comparison(tokenclock, tmp_path: Path) -> None:
-    tokenclock("compare", *SHORT, "--out", tmp_path)
-    command = json.loads((tmp_path / "comparison.json").read_text())["command"]
-    assert command == (
-        "tokenclock compare --model glassllm-en --prompt 'Alice was beginning to' --new-tokens 4 "
-        "--machine gpu-a100-sxm-80gb --machine toy-4x4"
-    )
 
 
 def test_a_machine_too_small_for_the_model_is_reported_and_the_others_run(

@@ -8,7 +8,7 @@ from sim.stalls import StallCause
 def test_the_fastest_machine_comes_first_with_its_lead(results: list[RunResult]) -> None:
     assert headline(results).startswith(
         "TPU v3 core generates text fastest, at 9,947 tokens/s in decode, "
-        "1.2x the next, SIMD 8-core CPU."
+        "1.19x the next, SIMD 8-core CPU."
     )
 
 

@@ -37,5 +37,10 @@ def test_a_share_that_rounds_to_nothing_says_so() -> None:
     assert [percent(share) for share in (0, 0.001, 0.273, 1)] == ["0 %", "<1 %", "27 %", "100 %"]
 
 
-def test_ratios_keep_two_digits_below_ten() -> None:
-    assert [times(ratio) for ratio in (1.04, 3.42, 14.81, 340.2)] == ["1x", "3.4x", "14.8x", "340x"]
+def test_ratios_keep_two_digits_below_ten_and_what_tells_them_from_one() -> None:
+    assert [times(ratio) for ratio in (1.04, 3.42, 14.81, 340.2)] == [
+        "1.04x",
+        "3.4x",
+        "14.8x",
+        "340x",
+    ]
