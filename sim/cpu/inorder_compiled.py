@@ -88,7 +88,7 @@ def advance(
             state[p] = state[p + 2]
         state[PORT + 4] = executed if row[ACCESSES] else 0
         state[PORT + 5] = executed + 1 + row[MISS] if row[ACCESSES] else 0
-        state[REDIRECT] = decoded + 1 if row[TAKEN] else 0
+        state[REDIRECT] = decoded + 1 if row[TAKEN] else fetched
         leave[0] = fetched
         leave[1] = decoded
         leave[2] = executed

@@ -69,7 +69,7 @@ class Segment:
         lines: LineCosts,
     ) -> None:
         self.number = next(_numbers)
-        steps = [_step(each, fp_latency_cycles, lines) for each in instructions]
+        steps = [step_of(each, fp_latency_cycles, lines) for each in instructions]
         self.table = step_table(steps)
         if taken:
             self.table[-1, compiled.TAKEN] = 1
@@ -118,7 +118,11 @@ def step_table(steps: Sequence[Step]) -> Ints:
     return table
 
 
-def _step(instruction: Instruction, fp_latency_cycles: int, lines: LineCosts) -> Step:
+def step_of(
+    instruction: Instruction, fp_latency_cycles: int, lines: LineCosts | None = None
+) -> Step:
+    """Return what the pipeline must know of an instruction, misses aside."""
+    lines = lines or {}
     line = LineCost() if instruction.base is None else lines.get(instruction.base, LineCost())
     return Step(
         dest=instruction.dest,

@@ -1,0 +1,148 @@
+"""The core's two fidelities agree on any program, and its extrapolation is exact."""
+
+from itertools import pairwise
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sim.cpu import inorder_compiled as compiled
+from sim.cpu.inorder import PipelineRules, Step, account, simulate
+from sim.cpu.isa import parse
+from sim.cpu.steady import (
+    CAUSE_ORDER,
+    CYCLES,
+    EXTRAPOLATED,
+    LOST,
+    Chain,
+    LineCost,
+    Repeat,
+    Segment,
+    Timeline,
+    step_table,
+)
+from sim.stalls import StallCause
+
+rules = st.builds(PipelineRules, forwarding=st.booleans(), shared_port=st.booleans())
+
+
+@st.composite
+def step(draw):
+    kind = draw(st.sampled_from(["alu", "fp", "load", "store", "branch"]))
+    accesses = kind in ("load", "store")
+    return Step(
+        dest=draw(st.integers(1, 4)) if kind in ("alu", "fp", "load") else None,
+        sources=tuple(draw(st.lists(st.integers(1, 4), max_size=3))),
+        latency_cycles=draw(st.integers(2, 6)) if kind == "fp" else 1,
+        accesses_memory=accesses,
+        result_from_memory=kind == "load",
+        miss_cycles=draw(st.sampled_from([0, 0, 1, 9])) if accesses else 0,
+        missed_to=draw(st.sampled_from([StallCause.CACHE, StallCause.DRAM])),
+        taken=kind == "branch" and draw(st.booleans()),
+    )
+
+
+steps = st.lists(step(), min_size=1, max_size=40)
+
+
+def run_compiled(program, rule, state):
+    stamps = np.zeros((len(program), 5, 3), dtype=np.int64)
+    lost = np.zeros(compiled.CAUSES, dtype=np.int64)
+    flags = (rule.forwarding, rule.shared_port)
+    cycles = compiled.advance(step_table(program), state, flags, stamps, lost)
+    return int(cycles), stamps, lost
+
+
+@given(program=steps, rule=rules)
+@settings(deadline=None, max_examples=150)
+def test_the_compiled_core_gives_every_stamp_and_every_stall_of_the_simpy_core(program, rule):
+    reference = simulate(program, rule)
+    cycles, stamps, lost = run_compiled(program, rule, compiled.initial_state())
+    assert (stamps == reference).all()
+    stack = account(program, reference)
+    assert cycles == stack.total
+    assert [stack.stalls.get(cause, 0) for cause in CAUSE_ORDER] == lost.tolist()
+    assert stack.stalls[StallCause.FILL_DRAIN] == 4
+
+
+@given(program=steps, rule=rules, cuts=st.sets(st.integers(1, 39), max_size=5))
+@settings(deadline=None, max_examples=150)
+def test_a_program_run_piece_by_piece_takes_as_long_as_at_once(program, rule, cuts):
+    whole, _, lost = run_compiled(program, rule, compiled.initial_state())
+    state = compiled.initial_state()
+    edges = sorted({0, len(program), *(cut for cut in cuts if cut < len(program))})
+    pieces = [run_compiled(program[a:b], rule, state) for a, b in pairwise(edges)]
+    assert sum(cycles for cycles, _, _ in pieces) == whole
+    assert (sum(piece_lost for _, _, piece_lost in pieces) == lost).all()
+
+
+@given(program=steps, forwarding=st.booleans())
+@settings(deadline=None, max_examples=100)
+def test_one_shared_port_is_never_faster_than_two(program, forwarding):
+    one = PipelineRules(forwarding=forwarding, shared_port=True)
+    two = PipelineRules(forwarding=forwarding, shared_port=False)
+    cycles = [run_compiled(program, r, compiled.initial_state())[0] for r in (one, two)]
+    assert cycles[0] >= cycles[1]
+
+
+@given(program=steps, shared_port=st.booleans())
+@settings(deadline=None, max_examples=100)
+def test_forwarding_never_makes_a_program_slower(program, shared_port):
+    cycles = [
+        run_compiled(
+            program,
+            PipelineRules(forwarding=forwarding, shared_port=shared_port),
+            compiled.initial_state(),
+        )[0]
+        for forwarding in (True, False)
+    ]
+    assert cycles[0] <= cycles[1]
+
+
+LINES = st.sampled_from(
+    [
+        "addi t0, t0, 1",
+        "fadd.s f0, f0, f1",
+        "fmadd.s f1, f2, f3, f1",
+        "flw f2, 0(a0)",
+        "flw f3, 8(a1)",
+        "fsw f1, 0(a2)",
+        "addi a0, a0, 4",
+        "addi a1, a1, 24",
+        "addi a2, a2, 8",
+        "mv a1, s0",
+    ]
+)
+BRANCH = "bne t0, t1, loop"
+
+
+@given(
+    body=st.lists(LINES, min_size=1, max_size=12),
+    end=st.lists(LINES, min_size=1, max_size=4),
+    rule=rules,
+    trips=st.tuples(st.integers(1, 60), st.integers(1, 6)),
+    miss=st.integers(0, 70),
+)
+@settings(deadline=None, max_examples=60)
+def test_an_extrapolated_loop_nest_takes_exactly_as_long_as_walked_through(
+    body, end, rule, trips, miss
+):
+    times, rounds = trips
+
+    def segment(lines, *, taken):
+        (code,) = parse("\n".join([*lines, BRANCH])).values()
+        cost = {10: LineCost(miss, StallCause.DRAM), 12: LineCost(miss)}
+        return Segment(code, taken=taken, fp_latency_cycles=4, lines=cost)
+
+    loop, last, after = (
+        segment(body, taken=True),
+        segment(body, taken=False),
+        segment(end, taken=True),
+    )
+    nest = Repeat(Chain(Repeat(loop, times - 1), last, after), rounds)
+    walked = Chain(*([loop] * (times - 1) + [last, after]) * rounds)
+    found = Timeline(rule, 64).cost(nest)
+    expected = Timeline(rule, 64).cost(walked)
+    assert found[CYCLES] == expected[CYCLES]
+    assert (found[LOST:EXTRAPOLATED] == expected[LOST:EXTRAPOLATED]).all()
+    assert 0 <= found[EXTRAPOLATED] <= found[CYCLES]
