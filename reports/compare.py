@@ -22,9 +22,10 @@ from reports.page import render_page
 from reports.tables import Failure
 from reports.traced import Traced, Workload, run_workload, trace_facts
 from sim.errors import TokenclockError
-from sim.machine import load_machine, machine_names, run
+from sim.machine import load_machine, machine_names
 from sim.pipeline import Engine
 from sim.result import RunResult
+from sim.run import run
 
 LESSONS_ONLY = "toy-"
 """Machines whose names begin so are for lessons, and run only when named."""

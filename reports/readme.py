@@ -50,7 +50,10 @@ def comparison_table(comparison: Comparison) -> str:
     rows = [
         f"`{comparison.command}` writes:",
         "",
-        *(f"> {line}" for line in f"{comparison.traced.prompt}{comparison.traced.generated}".split("\n")),
+        *(
+            f"> {line}"
+            for line in f"{comparison.traced.prompt}{comparison.traced.generated}".split("\n")
+        ),
         "",
         headline(comparison.results),
         "",

@@ -7,7 +7,7 @@ the stage states; the work itself goes to the account that the lowering made.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +19,10 @@ from sim.pipeline import Cycles, Schedule
 from sim.result import MemoryRow, OpRow, PhaseRow, RunResult, Shares, UnitRow
 from sim.stalls import CycleStack, StallCause
 from workloads.trace import Block, Family, Op, Phase, Trace
+
+SATURATED = 0.9
+"""A resource whose analytic limit is this share of the time binds: without it at most a tenth could
+be gained."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,7 +157,8 @@ class Ledger:
     def _phase_row(self, phase: Phase) -> PhaseRow:
         ops = [row for row in self._ops if row.phase is phase]
         stack = CycleStack.sum(row.stack for row in ops)
-        binds, taken = what_binds(ops)
+        limits = total_limits(self._limits[phase])
+        binds, share = what_binds(ops, limits)
         trace = self._trace
         per_sequence = trace.prompt_tokens if phase is Phase.PREFILL else self._steps[phase]
         return PhaseRow(
@@ -165,9 +170,9 @@ class Ledger:
             stack=stack,
             flops=sum(row.flops for row in ops),
             dram_bytes=sum(row.dram_read_bytes + row.dram_written_bytes for row in ops),
-            limits=total_limits(self._limits[phase]),
+            limits=limits,
             binds=binds,
-            bound_share=taken / stack.total if stack.total else 0.0,
+            bound_share=share,
         )
 
     def _unit_rows(self) -> Iterator[UnitRow]:
@@ -194,15 +199,22 @@ class Ledger:
             )
 
 
-def what_binds(ops: list[OpRow]) -> tuple[str, int]:
-    """Return what took the most cycles of some operations, and how many."""
+def what_binds(ops: list[OpRow], limits: Mapping[str, int]) -> tuple[str, float]:
+    """Return what binds some operations, and the share of their cycles that it accounts for.
+
+    A resource that is needed for nearly all of the time binds, whatever the units wait for
+    meanwhile; where there is none, it is what took the most cycles.
+    """
     parts: dict[str, int] = {MATRIX: 0, VECTOR: 0}
     for row in ops:
         parts[MATRIX if row.family is Family.MATMUL else VECTOR] += row.stack.busy
         for cause, cycles in row.stack.stalls.items():
             parts[str(cause)] = parts.get(str(cause), 0) + cycles
-    largest = max(parts, key=lambda part: parts[part])
-    return largest, parts[largest]
+    total = sum(row.cycles for row in ops)
+    saturated = {name: cycles for name, cycles in limits.items() if cycles >= SATURATED * total}
+    candidates = saturated or parts
+    largest = max(candidates, key=lambda name: candidates[name])
+    return largest, candidates[largest] / total if total else 0.0
 
 
 def _waits_by_op(program: StepProgram, schedule: Schedule, stage: int) -> Iterator[OpWaits]:

@@ -5,7 +5,7 @@ run. Each bound answers "how long if only this resource limited?":
 
 - matrix arithmetic: flops of matrix products over the matrix units' peak;
 - vector arithmetic: all other flops, a transcendental as one, over the vector units' peak;
-- memory: compulsory bytes over the peak bandwidth. A step must read every distinct byte of weights
+- bandwidth: compulsory bytes over the peak bandwidth of main memory. A step must read every distinct byte of weights
   and cache that it touches, less what can have stayed on chip since the step before;
 - launch: operations times the least time between two launches.
 """
@@ -16,12 +16,13 @@ from collections.abc import Iterable, Mapping
 
 from sim.clock import TICKS_PER_SECOND
 from sim.lowering import Peaks
+from sim.stalls import StallCause
 from workloads.trace import Access, Block, Family, Op, Role, Tensor
 
 MATRIX = "matrix arithmetic"
 VECTOR = "vector arithmetic"
-MEMORY = "memory bandwidth"
-LAUNCH = "launch"
+MEMORY = str(StallCause.BANDWIDTH)
+LAUNCH = str(StallCause.LAUNCH)
 
 COMPULSORY_ROLES = (Role.WEIGHT, Role.KV_CACHE)
 """Tensors that come from before the step; activations may live on chip throughout."""

@@ -13,7 +13,6 @@ from sim.errors import SpecError, did_you_mean
 from sim.gpu.machine import GpuMachine
 from sim.gpu.spec import GpuSpec
 from sim.lowering import MachineModel
-from sim.run import run as run  # noqa: PLC0414 - TEMPORARY
 from sim.spec import MachineSpec, SpecFile, read_spec_file, validate
 from sim.tpu.machine import TpuMachine
 from sim.tpu.spec import TpuSpec

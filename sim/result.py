@@ -112,9 +112,9 @@ class PhaseRow:
     limits: Mapping[str, int]
     """Cycles if only that resource limited, computed apart from the simulation."""
     binds: str
-    """What took most of the cycles."""
+    """The saturated resource or, where none is, what took most of the cycles."""
     bound_share: float
-    """The share it took."""
+    """The share of the cycles that it needs or took."""
 
     @property
     def seconds(self) -> float:

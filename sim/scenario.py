@@ -73,6 +73,8 @@ class Workload(Strict):
     batch: int = 1
     dtype: str | None = None
     """The model's own unless given."""
+    max_context: int | None = None
+    """Positions that tables and cache have room for, in place of the model's own context."""
 
     def trace(self) -> Trace:
         """Run the model and return its trace; without numbers where no text asks for them.
@@ -88,6 +90,7 @@ class Workload(Strict):
             new_tokens=self.new_tokens,
             batch=self.batch,
             dtype=self.dtype,
+            max_context=self.max_context,
             execute=False,
         ).trace
 
@@ -263,18 +266,19 @@ def measure_phase(row: PhaseRow, name: str) -> float | str:
 
 def _outcome(expectation: Expectation, points: list[ScenarioPoint]) -> CheckOutcome:
     left = _value(expectation.left, points)
-    right = expectation.right
-    if isinstance(right, Measure):
-        right = _value(right, points)
+    other = expectation.right
+    right = _value(other, points) if isinstance(other, Measure) else other
     if not isinstance(right, str):
         right *= expectation.times
-    passed = RELATIONS[expectation.relation](left, right)
-    shown = [f"{side:,.6g}" if not isinstance(side, str) else side for side in (left, right)]
     return CheckOutcome(
         text=expectation.claim,
-        passed=passed,
-        detail=f"{shown[0]} {expectation.relation} {shown[1]}",
+        passed=RELATIONS[expectation.relation](left, right),
+        detail=f"{_shown(left)} {expectation.relation} {_shown(right)}",
     )
+
+
+def _shown(side: float | str) -> str:
+    return side if isinstance(side, str) else f"{side:,.6g}"
 
 
 def _value(measure: Measure, points: list[ScenarioPoint]) -> float | str:

@@ -70,7 +70,7 @@ def test_limits_come_from_the_trace_and_the_peaks_alone(result):
     assert result.phase(Phase.PREFILL).limits == {
         "matrix arithmetic": 3,
         "vector arithmetic": 3,
-        "memory bandwidth": 15,
+        "bandwidth": 15,
         "launch": 0,
     }
 
@@ -115,7 +115,7 @@ def broken(result, part):
         ),
         "limit": lambda: replace(
             result,
-            phases=(replace(prefill, limits={"memory bandwidth": 10**9}), *result.phases[1:]),
+            phases=(replace(prefill, limits={"bandwidth": 10**9}), *result.phases[1:]),
         ),
     }[part]()
 
@@ -126,7 +126,7 @@ def broken(result, part):
         ("unit", "unit matmul accounts for 1 of 46 cycles"),
         ("operation", "operation project at 0 does not conserve"),
         ("phase", "operations of prefill do not sum"),
-        ("limit", "less than the 1000000000 that memory bandwidth needs"),
+        ("limit", "less than the 1000000000 that bandwidth needs"),
     ],
 )
 def test_a_broken_law_stops_the_run_and_names_the_culprit(result, part, law):
