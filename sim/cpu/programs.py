@@ -96,7 +96,7 @@ class Programs:
 
     Models: register-tiled outer products over packed panels; multi-pass row kernels, unrolled.
     Ignores: packing (operands lie in the order in which the kernels walk them, edges padded to
-    whole vectors); blocking of k for the caches; a last outer branch falls through for free.
+    whole vectors); blocking of k for the caches; outer loops' last branches count as taken.
     Source: Goto and van de Geijn, Anatomy of High-Performance Matrix Multiplication, ACM TOMS
     34(3), 2008; Van Zee and van de Geijn, BLIS, ACM TOMS 41(3), 2015.
     """
