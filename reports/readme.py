@@ -18,7 +18,7 @@ from reports.charts.style import svg_text
 from reports.compare import Comparison, Request, compare
 from reports.fidelity import fidelity_table
 from reports.headline import headline
-from reports.output import write_atomically
+from reports.output import write_text
 from reports.quantities import percent, significant
 from sim.result import RunResult
 from sim.validation import SUITES, validate
@@ -105,14 +105,14 @@ def main(data: Path | None) -> None:
     GALLERY.mkdir(exist_ok=True)
     for name in README_CHARTS:
         figure = draw(CHARTS[name], comparison.results)
-        (GALLERY / f"{name}.svg").write_text(svg_text(figure), encoding="utf-8")
+        write_text(GALLERY / f"{name}.svg", svg_text(figure))
     text = README.read_text(encoding="utf-8")
     text = with_region(text, "chart", chart_links())
     text = with_region(text, "comparison", comparison_table(comparison))
     text = with_region(text, "fidelity", fidelity_table())
     if data is not None:
         text = with_region(text, "validation", validation_table(data))
-    README.write_text(text, encoding="utf-8")
+    write_text(README, text)
 
 
 if __name__ == "__main__":

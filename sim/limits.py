@@ -5,8 +5,8 @@ run. Each bound answers "how long if only this resource limited?":
 
 - matrix arithmetic: flops of matrix products over the matrix units' peak;
 - vector arithmetic: all other flops, a transcendental as one, over the vector units' peak;
-- bandwidth: compulsory bytes over the peak bandwidth of main memory. A step must read every distinct byte of weights
-  and cache that it touches, less what can have stayed on chip since the step before;
+- bandwidth: compulsory bytes over main memory's peak. A step must read every distinct byte of
+  weights and cache that it touches, less what can have stayed on chip since the step before;
 - launch: operations times the least time between two launches.
 """
 

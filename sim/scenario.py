@@ -259,9 +259,9 @@ def measure_phase(row: PhaseRow, name: str) -> float | str:
     """Return a metric of a phase, without the phase's own prefix."""
     if name in METRICS:
         return METRICS[name](row)
-    part = name.removeprefix("share.")
-    cycles = {"busy": row.stack.busy, "idle": row.stack.idle, **row.stack.stalls}
-    return cycles.get(part, 0) / row.cycles
+    cycles: dict[str, int] = {"busy": row.stack.busy, "idle": row.stack.idle}
+    cycles.update((str(cause), lost) for cause, lost in row.stack.stalls.items())
+    return cycles.get(name.removeprefix("share."), 0) / row.cycles
 
 
 def _outcome(expectation: Expectation, points: list[ScenarioPoint]) -> CheckOutcome:

@@ -54,7 +54,7 @@ def test_a_machine_that_did_not_run_has_a_row_with_the_reason(results: list[RunR
 
 def test_the_nearest_limit_stands_beside_the_simulated_rate(make_result) -> None:
     row = records(summary([make_result()]))[0]
-    assert row["nearest_limit"] == "memory bandwidth"
+    assert row["nearest_limit"] == "bandwidth"
     assert row["nearest_limit_tokens_per_second"] == pytest.approx(
         row["tokens_per_second"] * 3, rel=1e-4
     )

@@ -228,5 +228,5 @@ def test_layers_that_do_the_same_leave_the_same_state() -> None:
 def test_a_machine_of_another_dataflow_is_refused_at_the_start() -> None:
     build = Builder()
     machine = toy(arrays__dataflow="os")
-    with pytest.raises(UnsupportedOpError, match="dataflow 'os' has no schedule yet"):
+    with pytest.raises(UnsupportedOpError, match="dataflow 'os' has no lowering yet"):
         machine.start(build.trace(build.matmul(X, WEIGHT, Y)))

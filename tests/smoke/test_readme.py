@@ -1,0 +1,33 @@
+"""The README says what the code says."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from reports.compare import Request, compare
+from reports.fidelity import fidelity_table
+from reports.readme import README, comparison_table, with_region
+
+ROOT = Path(__file__).parents[2]
+TEXT = README.read_text(encoding="utf-8")
+
+
+def test_the_fidelity_table_is_the_docstrings():
+    assert with_region(TEXT, "fidelity", fidelity_table()) == TEXT, "run `make readme`"
+
+
+def test_the_comparison_is_what_the_demo_computes():
+    assert with_region(TEXT, "comparison", comparison_table(compare(Request()))) == TEXT, (
+        "run `make readme`"
+    )
+
+
+def test_every_file_that_the_readme_links_to_exists():
+    for link in re.findall(r"\]\((?!http)([^)]+)\)", TEXT):
+        assert (ROOT / link).exists(), f"README links to {link}"
+
+
+def test_a_region_that_is_not_there_is_an_error():
+    with pytest.raises(ValueError, match="no region 'nowhere'"):
+        with_region(TEXT, "nowhere", "")
