@@ -18,7 +18,7 @@ from reports.charts.style import svg_text
 from reports.compare import Comparison, Request, compare
 from reports.fidelity import fidelity_table
 from reports.headline import headline
-from reports.output import write_text
+from reports.output import write_atomically
 from reports.quantities import percent, significant
 from sim.result import RunResult
 from sim.validation import SUITES, validate
@@ -47,18 +47,16 @@ def with_region(text: str, name: str, content: str) -> str:
 
 def comparison_table(comparison: Comparison) -> str:
     """Return the headline and a row a machine, in Markdown."""
+    text = f"{comparison.traced.prompt}{comparison.traced.generated}"
+    columns = ("Machine", "prefill, tokens/s", "decode, tokens/s", "cycles a token", "bound by", "")
     rows = [
-        f"`{comparison.command}` writes:",
+        f"`{comparison.command}` writes",
         "",
-        *(
-            f"> {line}"
-            for line in f"{comparison.traced.prompt}{comparison.traced.generated}".split("\n")
-        ),
+        *(f"> {line}" for line in text.split("\n")),
         "",
         headline(comparison.results),
         "",
-        "| Machine | prefill, tokens/s | decode, tokens/s | cycles a token | decode bound by "
-        "| of its cycles |",
+        f"| {' | '.join(columns)} |",
         "|---|---:|---:|---:|---|---:|",
         *(_row(result) for result in comparison.results),
     ]
@@ -105,14 +103,14 @@ def main(data: Path | None) -> None:
     GALLERY.mkdir(exist_ok=True)
     for name in README_CHARTS:
         figure = draw(CHARTS[name], comparison.results)
-        write_text(GALLERY / f"{name}.svg", svg_text(figure))
+        write_atomically(GALLERY / f"{name}.svg", svg_text(figure))
     text = README.read_text(encoding="utf-8")
     text = with_region(text, "chart", chart_links())
     text = with_region(text, "comparison", comparison_table(comparison))
     text = with_region(text, "fidelity", fidelity_table())
     if data is not None:
         text = with_region(text, "validation", validation_table(data))
-    write_text(README, text)
+    write_atomically(README, text)
 
 
 if __name__ == "__main__":

@@ -243,6 +243,9 @@ def _check_measure(scenario: Scenario, measure: Measure, where: str) -> None:
     if measure.metric not in metric_names():
         hint = did_you_mean(measure.metric, metric_names())
         raise SpecError(f"{where}.metric: '{measure.metric}' is not a metric{hint}")
+    for key in measure.at:
+        if key not in scenario.sweep:
+            raise SpecError(f"{where}.at: '{key}' is not swept{did_you_mean(key, scenario.sweep)}")
     for key, values in scenario.sweep.items():
         if measure.at.get(key) not in values:
             raise SpecError(f"{where}.at: must pick one of {list(values)} for the swept '{key}'")

@@ -95,7 +95,8 @@ MEASURE = {"machine": "toy-4x4", "metric": DECODE}
         ({"machines": []}, "key 'machines'"),
         ({"workload": {"model": "glassllm-en"}}, "key 'workload.new_tokens': missing"),
         ({"sweep": {"workload.bach": [1]}}, "'sweep.workload.bach'.*did you mean 'workload.batch'"),
-        ({"sweep": {"workload.batch": [1]}}, "'expect.0.left'.at: must pick one of"),
+        ({"sweep": {"workload.batch": [1]}}, "'machine.memory.*' is not swept"),
+        ({"sweep": {**GOOD["sweep"], "workload.batch": [2]}}, "'expect.0.left'.at: must pick one"),
         (
             {"sweep": {}, "expect": [{**GOOD["expect"][0], "left": {**MEASURE, "metric": "fast"}}]},
             "'fast' is not a metric",
