@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import simpy
-from timing import best_of, show
+from timing import Figures, best_of
 
 from sim.pipeline import Flow, StageSpec, run_pipeline
 
@@ -37,13 +37,15 @@ def flow(tiles: int) -> Flow:
 
 def main() -> None:
     """Print events and tiles per CPU second."""
+    figures = Figures("speed of the engine")
     stages = [StageSpec(name=name) for name in ("load", "compute", "store")]
     small, large = flow(TILES), flow(COMPILED_TILES)
-    show("SimPy timeouts, one process", TIMEOUTS / best_of(5, timeouts), "1/s")
+    figures.show("SimPy timeouts, one process", TIMEOUTS / best_of(5, timeouts), "a second")
     seconds = best_of(3, lambda: run_pipeline(stages, small, engine="simpy"))
-    show("tiles through three stages, SimPy", TILES / seconds, "1/s")
+    figures.show("tiles through three stages, SimPy", TILES / seconds, "a second")
     seconds = best_of(3, lambda: run_pipeline(stages, large, engine="compiled"))
-    show("tiles through three stages, compiled", COMPILED_TILES / seconds, "1/s")
+    figures.show("tiles through three stages, compiled", COMPILED_TILES / seconds, "a second")
+    figures.finish()
 
 
 if __name__ == "__main__":

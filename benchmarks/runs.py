@@ -3,8 +3,12 @@
 python benchmarks/runs.py
 """
 
-from timing import best_of, show
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
+from timing import Figures, best_of
+
+from reports.compare import Request, compare, write_comparison
 from sim.machine import load_machine, machine_names
 from sim.run import run
 from workloads import Trace, generate, load_model
@@ -33,21 +37,28 @@ def gpt3() -> Trace:
 
 def main() -> None:
     """Print seconds for each piece of work; machines are built anew, so nothing is remembered."""
-    show(
-        f"embedded model executed, {NEW_TOKENS} tokens",
-        best_of(3, lambda: embedded(execute=True)),
-        "s",
-    )
+    figures = Figures("speed of runs")
+    what = f"glassllm-en executed and traced, {NEW_TOKENS} tokens"
+    figures.show(what, best_of(3, lambda: embedded(execute=True)), "s")
     trace = embedded(execute=True)
     for name in machine_names():
-        show(f"its trace on {name}", best_of(2, lambda n=name: run(trace, load_machine(n))), "s")
+        seconds = best_of(2, lambda name=name: run(trace, load_machine(name)))
+        figures.show(f"its trace on `{name}`", seconds, "s")
+    figures.show("`tokenclock compare`, without start-up", best_of(2, whole_comparison), "s")
     steps = f"{GPT3_PROMPT_TOKENS}-token prefill, {GPT3_DECODE_STEPS} decode steps"
-    show(f"GPT-3 175B shape-only trace, {steps}", best_of(2, gpt3), "s")
+    figures.show(f"GPT-3 175B traced by shape, {steps}", best_of(2, gpt3), "s")
     # One A100 cannot hold GPT-3: its memory is made large enough, everything else is as it is.
     room = {"memory.capacity_bytes": "1000 GB"}
     large = gpt3()
     seconds = best_of(2, lambda: run(large, load_machine("gpu-a100-sxm-80gb", overrides=room)))
-    show("its run on gpu-a100-sxm-80gb with room for it", seconds, "s")
+    figures.show("its run on `gpu-a100-sxm-80gb`, given the room", seconds, "s")
+    figures.finish()
+
+
+def whole_comparison() -> None:
+    """Do what `tokenclock compare` does, charts and page included."""
+    with TemporaryDirectory() as folder:
+        write_comparison(compare(Request()), Path(folder))
 
 
 if __name__ == "__main__":

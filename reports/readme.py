@@ -14,7 +14,7 @@ from pathlib import Path
 import click
 
 from reports.charts import CHARTS, draw
-from reports.charts.style import svg_text
+from reports.charts.style import fastest_first, svg_text
 from reports.compare import Comparison, Request, compare
 from reports.fidelity import fidelity_table
 from reports.headline import headline
@@ -58,7 +58,7 @@ def comparison_table(comparison: Comparison) -> str:
         "",
         f"| {' | '.join(columns)} |",
         "|---|---:|---:|---:|---|---:|",
-        *(_row(result) for result in comparison.results),
+        *(_row(result) for result in fastest_first(comparison.results)),
     ]
     return "\n".join(rows)
 
