@@ -70,7 +70,10 @@ def lower_vector(spec: TpuSpec, op: Op, movement: Movement, unit: VectorUnit) ->
         stack=stack,
         units={"array": CycleStack(idle=stack.total), "vector": stack},
         traffic=_traffic(ahead + late, movement, used_bytes=used, made_bytes=op.bytes_written),
-        choice=f"{work.loads} register loads, {work.passes} pass{'es' if work.passes > 1 else ''}",
+        choice=(
+            f"{work.loads} register loads, {work.passes} pass{'es' if work.passes > 1 else ''}, "
+            f"{work.limiting_slot(spec.vector)} slot"
+        ),
     )
 
 

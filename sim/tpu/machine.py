@@ -1,17 +1,37 @@
-"""A TPU core: systolic arrays and a vector unit behind a scratchpad that DMA fills."""
+"""A TPU core: systolic arrays and a vector unit behind a scratchpad that DMA fills.
+
+Names of the machines: a chip whose cores have memories of their own (v2, v3) is described core by
+core, `tpu-v3-core`, with its share of the memory. Where two cores share the memory and programs are
+compiled for both as one ("megacore": v4, v5p), or where there is one core (v1, v5e, v6e), the
+machine is the chip, `tpu-v4`, and its units are those of all cores together.
+
+What this model can and cannot say of other machines without caches:
+
+- Groq's TSP (Abts et al., Think Fast, ISCA 2020) holds all weights in 220 MiB of SRAM and has no
+  DRAM. A description of one chip can be made (arrays of 320 lanes, memory at the SRAM's bandwidth),
+  and says when an operation is bound by its arrays or its SRAM. It says nothing of what makes the
+  chip: instructions that meet their operands on a schedule known to the cycle, across chips; a
+  language model needs hundreds of them, and their links are not here.
+- Cerebras' WSE (Lie, Hot Chips 2022) gives each of 850,000 small cores its own 48 KiB and moves
+  activations over a mesh, waking a core only for nonzero data. One systolic array of the same peak
+  would have the wrong fill and drain times (the mesh is no array with one edge), the wrong memory
+  (weights stream in from outside the wafer) and none of the sparsity. It is best left undescribed:
+  an upper bound on arithmetic is all that could be read from it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Hashable
 from typing import Any, ClassVar
 
+from sim.errors import UnsupportedOpError
 from sim.lowering import DRAM, LoweredOp, MachineModel, MemoryLevel, Peaks
 from sim.pipeline import StageSpec
 from sim.stalls import StallCause
 from sim.tpu.lowering import CORE_STAGE, SCRATCHPAD, lower_gather, lower_matmul, lower_vector
 from sim.tpu.operands import Movement, Scratchpad
 from sim.tpu.spec import TpuSpec
-from sim.tpu.systolic import Gemm, place
+from sim.tpu.systolic import Dataflow
 from sim.tpu.vector import VectorUnit
 from workloads.trace import Family, Op, Trace
 
@@ -49,10 +69,9 @@ class TpuMachine(MachineModel):
     def peaks(self) -> Peaks:
         """Best rates, from the description alone."""
         arrays, vector, hertz = self.spec.arrays, self.spec.vector, self.spec.clock_hz
-        macs = arrays.count * arrays.array.elements * hertz
         return Peaks(
             matmul_flops_per_second={
-                dtype: 2 * macs // cycles for dtype, cycles in arrays.cycles_per_row.items()
+                dtype: int(2 * arrays.macs_per_cycle(dtype) * hertz) for dtype in arrays.computes
             },
             vector_flops_per_second=vector.register_elements * vector.alus_per_lane * hertz,
             memory_bytes_per_second=self.spec.memory.bandwidth_bytes_per_second,
@@ -79,7 +98,11 @@ class TpuMachine(MachineModel):
         """Empty the scratchpad; UnsupportedOpError for what this core cannot compute."""
         self._forget(trace.tensors)
         arrays = self.spec.arrays
-        place(arrays.array, Gemm(m=1, n=1, k=1))
+        if arrays.dataflow is not Dataflow.WEIGHT_STATIONARY:
+            raise UnsupportedOpError(
+                f"dataflow '{arrays.dataflow}' has no lowering yet (known: ws); "
+                "it belongs in sim/tpu/matmul.py"
+            )
         for block in trace.blocks:
             for op in block.ops:
                 self._require_supported(op)
@@ -87,13 +110,15 @@ class TpuMachine(MachineModel):
     def _require_supported(self, op: Op) -> None:
         if op.family in (Family.GATHER, Family.COPY):
             return
-        known = self.spec.arrays.cycles_per_row
+        known = self.spec.arrays.computes
         if op.dtype not in known:
-            raise self.unsupported(op, f"it computes in {', '.join(known)}, not in {op.dtype}")
+            raise self.unsupported(op, f"it computes in {_dtypes(known)}, not in {op.dtype}")
         if op.family is Family.MATMUL and len(op.reads) < MATMUL_OPERANDS:
             raise self.unsupported(op, "a product needs two operands")
         if not op.writes:
             raise self.unsupported(op, "it writes nothing")
+        if op.family is not Family.MATMUL and (lacking := self._unit.lacks(op)):
+            raise self.unsupported(op, lacking)
 
     def lower(self, op: Op, layer: int | None) -> LoweredOp:
         """Lower the next operation; equal shapes with equal movement give one object."""
@@ -118,3 +143,11 @@ class TpuMachine(MachineModel):
     def skip_layers(self, count: int) -> None:
         """Move on by `count` layers that were proved to repeat."""
         self._scratchpad.residency.skip_layers(count)
+
+
+def _dtypes(known: tuple[str, ...]) -> str:
+    """List dtypes; where all are whole numbers, say what that asks of a model."""
+    words = ", ".join(known)
+    if any("float" in dtype for dtype in known):
+        return words
+    return f"{words} alone (a model must be quantised throughout)"

@@ -32,6 +32,8 @@ class FoldRun:
     cycles_per_row: int
     overlapped: bool
     """Whether a fold's weights load while the fold before streams."""
+    rows_per_cycle: int = 1
+    """Rows that enter together, where narrow operands are packed."""
 
     @property
     def count(self) -> int:
@@ -54,7 +56,10 @@ class FoldRun:
 
     def stack(self) -> CycleStack:
         """Account of all cycles: rows streaming, waits for the weight port, fill and drain."""
-        streaming = self.folds * self.rows * self.cycles_per_row
+        taller = self.rows % self.rounds
+        streaming = self.folds * (
+            taller * self._stream(0) + (self.rounds - taller) * self._stream(self.rounds - 1)
+        )
         total = self.spent(self.count)
         fill = self.array.rows + self.array.crossing_cycles
         if not self.overlapped:
@@ -68,7 +73,7 @@ class FoldRun:
     def _stream(self, turn: int) -> int:
         """Cycles in which the rows of a round enter; the first rounds take one row more."""
         rows = self.rows // self.rounds + (turn < self.rows % self.rounds)
-        return rows * self.cycles_per_row
+        return -(-rows * self.cycles_per_row // self.rows_per_cycle)
 
     def _step(self, turn: int) -> int:
         """Cycles between the begin of a fold and that of the next."""
@@ -113,6 +118,7 @@ def plan_matmul(spec: TpuSpec, op: Op, movement: Movement) -> MatmulPlan:
         rounds=rounds,
         rows=m,
         cycles_per_row=arrays.cycles_per_row[op.dtype],
+        rows_per_cycle=arrays.rows_per_cycle.get(op.dtype, 1),
         overlapped=arrays.double_buffered_weights,
     )
     times = [a_reads, rounds, *(1 for _ in movement.fetches[2:])]
