@@ -116,9 +116,9 @@ class Hierarchy:
         cycles = sum(cache.hit_cycles for cache in passed)
         if level < self.dram:
             return LineCost(cycles)
-        moved = spec.dram_cycles(line)
+        moved = spec.dram.transfer_cycles(line)
         return LineCost(
-            cycles + spec.dram_latency_cycles + moved * (2 if spilled else 1), StallCause.DRAM
+            cycles + spec.dram.latency_cycles + moved * (2 if spilled else 1), StallCause.DRAM
         )
 
     def key(self, layer: int) -> Hashable:

@@ -14,6 +14,7 @@ import simpy
 
 from sim.clock import Clock, run_to_completion
 from sim.cpu.spec import CpuSpec
+from sim.memory.link import SharedLink
 from sim.pipeline import ONE_HERTZ_PER_TICK, Latch, Stage
 from sim.stalls import CycleStack, StallCause
 
@@ -54,34 +55,11 @@ def barrier_cycles(spec: CpuSpec) -> int:
     return 2 * (spec.core.count - 1).bit_length() * spec.levels[-1].hit_cycles
 
 
-class SharedChannel:
-    """A port that serves its users in turn: first everyone's first chunk, then the second.
-
-    Models: bandwidth, and waiting for one's turn.
-    Ignores: reordering for fairness or row hits; a turn is not passed on while its user is busy.
-    Source: round-robin arbitration, Dally and Towles, Principles and Practices of
-    Interconnection Networks, chapter 18.
-    """
-
-    def __init__(self, env: simpy.Environment, users: int) -> None:
-        self._users = users
-        self._turns = [env.event() for _ in range(users * CHUNKS + 1)]
-        self._turns[0].succeed()
-
-    def turn(self, user: int, chunk: int) -> simpy.Event:
-        """Event at which a user's chunk may pass."""
-        return self._turns[chunk * self._users + user]
-
-    def pass_on(self, user: int, chunk: int) -> None:
-        """Let the next one go."""
-        self._turns[chunk * self._users + user + 1].succeed()
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transfer:
     """What one core's prefetcher moves through one channel."""
 
-    channel: SharedChannel
+    channel: SharedLink
     user: int
     """The core's place in the round."""
     cycles: Sequence[int]
@@ -174,16 +152,16 @@ def _transfers(
     outer = spec.levels[-1]
     found: list[dict[StallCause, Transfer]] = [{} for _ in works]
     from_dram = [n for n, work in enumerate(works) if work.dram_bytes]
-    channel = SharedChannel(env, len(from_dram))
+    channel = SharedLink(env, users=len(from_dram), transfers=CHUNKS)
     for user, number in enumerate(from_dram):
         found[number][StallCause.DRAM] = Transfer(
             channel=channel,
             user=user,
-            cycles=[spec.dram_cycles(part) for part in _parts(works[number].dram_bytes)],
-            latency_cycles=spec.dram_latency_cycles,
+            cycles=[spec.dram.transfer_cycles(part) for part in _parts(works[number].dram_bytes)],
+            latency_cycles=spec.dram.latency_cycles,
         )
     from_cache = [n for n, work in enumerate(works) if work.shared_bytes]
-    channel = SharedChannel(env, len(from_cache))
+    channel = SharedLink(env, users=len(from_cache), transfers=CHUNKS)
     for user, number in enumerate(from_cache):
         parts = _parts(works[number].shared_bytes)
         found[number][StallCause.CACHE] = Transfer(

@@ -7,8 +7,8 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from sim.clock import TICKS_PER_SECOND
 from sim.cpu.inorder import PipelineRules
+from sim.memory.dram import Dram
 from sim.spec import MachineSpec, Strict
 from sim.units import Bytes
 
@@ -86,10 +86,6 @@ class CpuSpec(MachineSpec):
         return self.levels[0].line_bytes
 
     @property
-    def dram_latency_cycles(self) -> int:
-        """From a request to the first byte, in core cycles."""
-        return -(-self.memory.latency_ticks * self.clock_hz // TICKS_PER_SECOND)
-
-    def dram_cycles(self, moved_bytes: int) -> int:
-        """Core cycles for which bytes occupy the memory bus."""
-        return -(-moved_bytes * self.clock_hz // self.memory.sustained_bytes_per_second)
+    def dram(self) -> Dram:
+        """Main memory, in core cycles."""
+        return Dram(self.memory, self.clock_hz)

@@ -50,7 +50,7 @@ def test_eight_cores_share_the_port_in_turn():
 def test_a_saturated_memory_bus_is_no_faster_than_its_bandwidth():
     moved = 8 * 10**6
     meeting = meet(SPEC, [work(1000, shared=moved // 8, dram=moved // 8)] * 8)
-    assert meeting.cycles >= SPEC.dram_cycles(moved)
+    assert meeting.cycles >= SPEC.dram.transfer_cycles(moved)
     assert meeting.stacks[meeting.last].stalls[StallCause.BANDWIDTH] > 0.9 * meeting.cycles
 
 
