@@ -94,3 +94,48 @@ def test_a_longer_memory_latency_is_never_faster(name, trace, factor):
         },
     )
     assert run(trace, slower).cycles >= run(trace, machine(name)).cycles
+
+
+RANDOM_MACHINES = {
+    "cpu-5stage": {
+        "clock_hz": ["100 MHz", "1 GHz", "3.3 GHz"],
+        "core.forwarding": [True, False],
+        "core.shared_memory_port": [True, False],
+        "memory.bandwidth_bytes_per_second": ["100 MB/s", "12.8 GB/s"],
+        "memory.latency_ticks": ["0 ns", "60 ns", "1 us"],
+    },
+    "cpu-simd-8core": {
+        "clock_hz": ["1 GHz", "3.3 GHz"],
+        "core.count": [1, 3, 8],
+        "memory.bandwidth_bytes_per_second": ["1 GB/s", "51.2 GB/s"],
+    },
+    "gpu-a100-sxm-80gb": {
+        "clock_hz": ["300 MHz", "1.41 GHz"],
+        "sm_count": [1, 7, 108],
+        "l2.capacity_bytes": ["64 KiB", "40 MiB"],
+        "l2.bytes_per_cycle": [64, 5120],
+        "memory.efficiency": [0.3, 1.0],
+        "launch.host_interval_ticks": ["0 us", "3.8 us"],
+        "launch.queue_depth": [1, 1024],
+    },
+    "tpu-v3-core": {
+        "clock_hz": ["300 MHz", "940 MHz"],
+        "arrays.count": [1, 2, 5],
+        "arrays.rows": [8, 128],
+        "arrays.cols": [16, 128],
+        "arrays.double_buffered_weights": [True, False],
+        "vector.alus_per_lane": [1, 4],
+        "scratchpad.capacity_bytes": ["2 MiB", "16 MiB"],
+        "memory.bandwidth_bytes_per_second": ["1 GB/s", "450 GB/s"],
+    },
+}
+
+
+@pytest.mark.parametrize("name", RANDOM_MACHINES)
+@given(data=st.data(), trace=traces())
+@settings(deadline=None, max_examples=20)
+def test_the_laws_hold_on_machines_of_any_proportions(name, data, trace):
+    keys = {key: st.sampled_from(values) for key, values in RANDOM_MACHINES[name].items()}
+    overrides = data.draw(st.fixed_dictionaries(keys))
+    overrides["memory.capacity_bytes"] = LARGE
+    assert run(trace, load_machine(name, overrides=overrides)).cycles > 0
