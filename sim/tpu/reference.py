@@ -1,44 +1,64 @@
 """The systolic array cycle by cycle: real numbers move through real processing elements.
 
-This is the readable specification. No formula of cycles is used: every register is updated once a
-cycle from its neighbours, the controller stops when the last result has come out, and the count of
-cycles is what it took. The result is the matrix product. For small arrays; `systolic` has the
-closed form, and a property test holds the two equal.
+This is the readable specification. No formula of cycles is used: every register of `elements` is
+updated once a cycle from its neighbours, the controller at the array's corner lets folds in as soon
+as it sees that it may, and the count of cycles is what it took until the last result had come out.
+The result is the matrix product. For small arrays; `systolic` has the closed form, and a property
+test holds the two equal.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import count, pairwise
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
-from sim.tpu.systolic import ArraySpec, Gemm, place
+from sim.tpu.elements import (
+    BUBBLE,
+    BufferedElements,
+    CollisionError,
+    Matrix,
+    OutputElements,
+    ProcessingElements,
+    Tags,
+)
+from sim.tpu.folds import Tile, cut, outputs_stay
+from sim.tpu.systolic import ArraySpec, Dataflow
 
-Matrix = npt.NDArray[np.float64]
-Tags = npt.NDArray[np.int64]
-
-BUBBLE = -1
-"""Tag of an element that holds no row of A in a cycle."""
+Phase = Literal["load", "stream", "drain"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """The array at the end of one cycle; copies, so that a lesson may keep them."""
+    """The array at the end of one cycle; copies, so that a lesson may keep them.
+
+    An input-stationary array computes the transposed product: what is said of A here holds for the
+    transpose of B there, and of B for the transpose of A.
+    """
 
     cycle: int
-    """Counted from 1 within the fold."""
-    phase: Literal["load", "stream"]
+    """Counted from 1 within the fold; where folds overlap, or outputs stay, from the first."""
+    phase: Phase
     weights: Matrix
-    """[R, C] weight registers."""
+    """[R, C] operands of B: those in use where they stay, or moving down where outputs stay."""
     inputs: Matrix
     """[R, C] operands of A, moving right."""
     sums: Matrix
-    """[R, C] partial sums, moving down."""
+    """[R, C] partial sums: moving down, or growing in their place where outputs stay."""
     rows: Tags
-    """[R, C] which row of A each element worked on, BUBBLE for none."""
+    """[R, C] which step (a row of A; a k where outputs stay) each element worked on, BUBBLE for
+    none."""
+    folds: Tags
+    """[R, C] the fold of that step, counted from the first that `cycle` counts."""
+    leaving: Tags
+    """[R, C] the row whose result waits or moves down in each element, where outputs stay and
+    drain; BUBBLE elsewhere, and at the bottom, where it has left."""
+
+
+Watch = Callable[[Snapshot], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,37 +68,39 @@ class Product:
     values: Matrix
     """[M, N]."""
     cycles: int
-    """All folds, one after another."""
     folds: int
 
 
-class ProcessingElements:
-    """R x C elements with a weight, an input and a sum register each.
+def multiply(
+    array: ArraySpec, a: Matrix, b: Matrix, *, overlapped: bool = False, watch: Watch | None = None
+) -> Product:
+    """Multiply a [M, K] by b [K, N], fold after fold; `watch` sees every cycle."""
+    if array.dataflow is Dataflow.INPUT_STATIONARY:
+        # A stays where B would: it is the transposed product, in the same array
+        swapped = replace(array, dataflow=Dataflow.WEIGHT_STATIONARY)
+        product = multiply(swapped, b.T, a.T, overlapped=overlapped, watch=watch)
+        return replace(product, values=product.values.T)
+    tiles = cut(array, a, b)
+    results, cycles = run_tiles(array, tiles, overlapped=overlapped, watch=watch)
+    values = np.zeros((a.shape[0], b.shape[1]))
+    for tile, result in zip(tiles, results, strict=True):
+        target = values[tile.rows, tile.cols]
+        target += result[: target.shape[0], : target.shape[1]]
+    return Product(values=values, cycles=cycles, folds=len(tiles))
 
-    Models: one multiply-accumulate an element and cycle; weights shift down, inputs move right,
-    sums move down, one element a cycle.
-    Ignores: number formats (it computes in float64), the memories at the edges.
-    Source: Kung, Why Systolic Architectures?, IEEE Computer 15(1), 1982.
-    """
 
-    def __init__(self, array: ArraySpec) -> None:
-        self.array = array
-        shape = (array.rows, array.cols)
-        self.weights = np.zeros(shape)
-        self.inputs = np.zeros(shape)
-        self.sums = np.zeros(shape)
-        self.rows = np.full(shape, BUBBLE, dtype=np.int64)
-
-    def shift_weights(self, top: Matrix) -> None:
-        """One cycle of loading: every weight moves down a row, `top` [C] enters."""
-        self.weights = np.vstack([top, self.weights[:-1]])
-
-    def step(self, left: Matrix, left_rows: Tags) -> None:
-        """One cycle of streaming: `left` [R] enters at the left edge, tagged with its rows of A."""
-        self.inputs = np.column_stack([left, self.inputs[:, :-1]])
-        self.rows = np.column_stack([left_rows, self.rows[:, :-1]])
-        from_above = np.vstack([np.zeros(self.array.cols), self.sums[:-1]])
-        self.sums = from_above + self.inputs * self.weights
+def run_tiles(
+    array: ArraySpec, tiles: Sequence[Tile], *, overlapped: bool, watch: Watch | None = None
+) -> tuple[list[Matrix], int]:
+    """Run folds in order; their results, [steps, C] each or [R, C] where outputs stay; cycles."""
+    stay = outputs_stay(array)
+    results = [np.zeros((array.rows if stay else len(tile.left), array.cols)) for tile in tiles]
+    cycles = 0
+    for snapshot in _run(array, tiles, results, overlapped=overlapped):
+        cycles += 1
+        if watch is not None:
+            watch(snapshot)
+    return results, cycles
 
 
 def run_fold(elements: ProcessingElements, a: Matrix, b: Matrix, out: Matrix) -> Iterator[Snapshot]:
@@ -91,68 +113,164 @@ def run_fold(elements: ProcessingElements, a: Matrix, b: Matrix, out: Matrix) ->
     for row in reversed(range(rows)):  # the bottom row's weights go in first
         elements.shift_weights(b[row])
         cycle += 1
-        yield _snapshot(elements, cycle, "load")
+        yield _snapshot(elements, cycle, "load", elements.rows, m)
     missing = out.size
     time = 0
     while missing:
-        entering = time - np.arange(rows)  # row r of the array lags by r: the skew
-        valid = (entering >= 0) & (entering < m)
-        tags = np.where(valid, entering, BUBBLE)
-        left = np.where(valid, a[np.clip(entering, 0, m - 1), np.arange(rows)], 0.0)
-        elements.step(left, tags)
-        leaving = elements.rows[-1]  # [C] rows of A whose sums are complete at the bottom
-        columns = np.flatnonzero(leaving != BUBBLE)
-        out[leaving[columns], columns] += elements.sums[-1, columns]
-        missing -= len(columns)
+        tags = _entering([0], [a], m, time - np.arange(rows))  # row r lags by r: the skew
+        elements.step(_operands([a], m, tags), tags)
+        missing -= _collect(elements, [out], m)
         time += 1
         cycle += 1
-        yield _snapshot(elements, cycle, "stream")
+        yield _snapshot(elements, cycle, "stream", elements.rows, m)
 
 
-def multiply(
-    array: ArraySpec, a: Matrix, b: Matrix, *, watch: Callable[[Snapshot], None] | None = None
-) -> Product:
-    """Multiply a [M, K] by b [K, N], fold after fold; `watch` sees every cycle.
+def run_buffered(
+    array: ArraySpec, tiles: Sequence[Tile], results: Sequence[Matrix]
+) -> Iterator[Snapshot]:
+    """Run folds whose operands load while the fold before streams; adds to `results` [M, C] each.
 
-    Raises UnsupportedOpError for a dataflow other than weight stationary.
+    The controller looks at the corner only: it lets a fold's rows in when those of the fold before
+    have entered and the fold's first weight waits there, and with them the next fold's weights.
+    Everything else follows on the diagonal, a cycle later for each row and column.
     """
-    (m, k), n = a.shape, b.shape[1]
-    placement = place(array, Gemm(m=m, n=n, k=k))
-    out = np.zeros((m, n))
-    cycles = folds = 0
-    for left in range(0, placement.on_cols, array.cols):
-        for top in range(0, placement.on_rows, array.rows):
-            a_tile, b_tile = _tiles(array, a, b, top, left)
-            results = np.zeros((m, array.cols))
-            for snapshot in run_fold(ProcessingElements(array), a_tile, b_tile, results):
-                cycles += 1
-                if watch is not None:
-                    watch(snapshot)
-            width = min(array.cols, n - left)
-            out[:, left : left + width] += results[:, :width]
-            folds += 1
-    return Product(values=out, cycles=cycles, folds=folds)
+    lefts, tops = [tile.left for tile in tiles], [tile.top[::-1] for tile in tiles]
+    stride = max(map(len, lefts))
+    elements = BufferedElements(array, stride)
+    loads, streams = [0], list[int]()
+    missing = sum(result.size for result in results)
+    for time in count():
+        entered = not streams or time >= streams[-1] + len(lefts[len(streams) - 1])
+        if len(streams) < len(tiles) and entered and elements.holds(len(streams)):
+            streams.append(time)
+            if len(loads) < len(tiles):
+                loads.append(time)
+        rows = _entering(streams, lefts, stride, time - np.arange(array.rows))
+        weights = _entering(loads, tops, array.rows, time - np.arange(array.cols))
+        homes = np.where(weights == BUBBLE, BUBBLE, _mirrored(weights, array.rows))
+        left, top = _operands(lefts, stride, rows), _operands(tops, array.rows, weights)
+        elements.load_and_step(left, rows, top, homes)
+        missing -= _collect(elements, results, stride)
+        yield _snapshot(elements, time + 1, "stream" if streams else "load", elements.rows, stride)
+        if not missing:
+            return
 
 
-def _tiles(array: ArraySpec, a: Matrix, b: Matrix, top: int, left: int) -> tuple[Matrix, Matrix]:
-    """Cut a fold's operands out of A and B, filled up with zeros to the array's size."""
-    height = min(array.rows, b.shape[0] - top)
-    width = min(array.cols, b.shape[1] - left)
-    a_tile = np.zeros((a.shape[0], array.rows))
-    a_tile[:, :height] = a[:, top : top + height]
-    b_tile = np.zeros((array.rows, array.cols))
-    b_tile[:height, :width] = b[top : top + height, left : left + width]
-    return a_tile, b_tile
+def run_outputs(
+    array: ArraySpec,
+    tiles: Sequence[Tile],
+    results: Sequence[Matrix],
+    starts: Sequence[int] | None = None,
+) -> Iterator[Snapshot]:
+    """Run folds whose outputs stay; writes `results` [R, C] each.
+
+    Folds enter in the cycles `starts`, counted from 0; without it, each when the elements are done
+    with the one before. Raises CollisionError where a fold comes too early.
+    """
+    lefts, tops = [tile.left for tile in tiles], [tile.top for tile in tiles]
+    stride = max(map(len, lefts))
+    elements = OutputElements(array, [len(left) for left in lefts])
+    streams = [0]
+    missing = sum(result.size for result in results)
+    for time in count():
+        if len(streams) < len(tiles):
+            done = elements.complete == len(streams) * array.elements and not elements.blocked
+            if done if starts is None else time == starts[len(streams)]:
+                streams.append(time)
+        pairs = _entering(streams, lefts, stride, time - np.arange(array.rows))
+        top = _entering(streams, tops, stride, time - np.arange(array.cols))
+        elements.step(_operands(lefts, stride, pairs), pairs, _operands(tops, stride, top))
+        for tag, col, value in elements.left:
+            results[tag // array.rows][tag % array.rows, col] = value
+        missing -= len(elements.left)
+        phase: Phase = "stream" if elements.working else "drain"
+        yield _snapshot(elements, time + 1, phase, elements.pairs, stride)
+        if not missing:
+            return
+
+
+def least_starts(array: ArraySpec, tiles: Sequence[Tile]) -> list[int]:
+    """Cycles in which folds whose outputs stay enter: each the first at which nothing collides.
+
+    Found by trying each fold with the one before it, as a compiler may: nothing in the array could
+    hold a fold back.
+    """
+    starts = [0]
+    for before, tile in pairwise(tiles):
+        for interval in count(len(before.left)):
+            scratch = [np.zeros((array.rows, array.cols)) for _ in range(2)]
+            try:
+                for _ in run_outputs(array, (before, tile), scratch, (0, interval)):
+                    pass
+            except CollisionError:
+                continue
+            starts.append(starts[-1] + interval)
+            break
+    return starts
+
+
+def _run(
+    array: ArraySpec, tiles: Sequence[Tile], results: Sequence[Matrix], *, overlapped: bool
+) -> Iterator[Snapshot]:
+    if outputs_stay(array):
+        starts = least_starts(array, tiles) if overlapped else None
+        yield from run_outputs(array, tiles, results, starts)
+    elif overlapped:
+        yield from run_buffered(array, tiles, results)
+    else:
+        for tile, result in zip(tiles, results, strict=True):
+            yield from run_fold(ProcessingElements(array), tile.left, tile.top, result)
+
+
+def _entering(starts: Sequence[int], matrices: Sequence[Matrix], stride: int, times: Tags) -> Tags:
+    """Tags (fold * stride + step) of what enters at each place of an edge, by the place's time."""
+    tags = np.full(len(times), BUBBLE, dtype=np.int64)
+    for fold, (start, matrix) in enumerate(zip(starts, matrices, strict=False)):
+        inside = (times >= start) & (times < start + len(matrix))
+        tags[inside] = fold * stride + times[inside] - start
+    return tags
+
+
+def _mirrored(tags: Tags, rows: int) -> Tags:
+    """Return tags of what enters last row first, as tags of the rows they belong to."""
+    return tags // rows * rows + rows - 1 - tags % rows
+
+
+def _operands(matrices: Sequence[Matrix], stride: int, tags: Tags) -> Matrix:
+    """Return at each place the operand [step, place] of its fold's matrix, 0 for a bubble."""
+    return np.array(
+        [
+            0.0 if tag == BUBBLE else matrices[tag // stride][tag % stride, place]
+            for place, tag in enumerate(tags.tolist())
+        ]
+    )
+
+
+def _collect(elements: ProcessingElements, results: Sequence[Matrix], stride: int) -> int:
+    """Add the sums that are complete at the bottom row to their folds' results; how many."""
+    leaving = elements.rows[-1]  # [C]
+    columns = np.flatnonzero(leaving != BUBBLE)
+    for col in columns.tolist():
+        fold, row = divmod(int(leaving[col]), stride)
+        results[fold][row, col] += elements.sums[-1, col]
+    return len(columns)
 
 
 def _snapshot(
-    elements: ProcessingElements, cycle: int, phase: Literal["load", "stream"]
+    elements: ProcessingElements | OutputElements, cycle: int, phase: Phase, tags: Tags, stride: int
 ) -> Snapshot:
+    bubble = tags == BUBBLE
+    results = np.full_like(tags, BUBBLE)
+    if isinstance(elements, OutputElements):
+        waiting = elements.result_rows
+        results = np.where(waiting == BUBBLE, BUBBLE, waiting % elements.array.rows)
     return Snapshot(
         cycle=cycle,
         phase=phase,
         weights=elements.weights.copy(),
         inputs=elements.inputs.copy(),
         sums=elements.sums.copy(),
-        rows=elements.rows.copy(),
+        rows=np.where(bubble, BUBBLE, tags % stride),
+        folds=np.where(bubble, BUBBLE, tags // stride),
+        leaving=results,
     )
