@@ -31,7 +31,7 @@ class NodeEnergy:
     old: float
     new: float
 
-    def at(self, nanometres: int) -> float:
+    def at(self, nanometres: float) -> float:
         """Picojoules at another node, on the straight line in logarithms of both."""
         way = log(OLD_NANOMETRES / nanometres) / log(OLD_NANOMETRES / NEW_NANOMETRES)
         return float(self.old * (self.new / self.old) ** way)

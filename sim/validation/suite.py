@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean, median
 from typing import Literal, Protocol
 
 from sim.errors import SpecError, did_you_mean
@@ -45,8 +46,8 @@ class Suite(Protocol):
     bound: str
     """The rule, for people."""
 
-    def outcome(self, row: TableRow) -> RowOutcome:
-        """Simulate one row; SpecError where the row cannot be read."""
+    def outcome(self, row: TableRow) -> RowOutcome | None:
+        """Simulate one row, None where it is not the suite's; SpecError where it is unreadable."""
         ...
 
 
@@ -69,7 +70,12 @@ class Report:
         """One line for people."""
         counts = {status: self._count(status) for status in ("ok", "missed", "unsupported")}
         errors = [abs(row.error) for row in self.rows if row.error is not None]
-        largest = f", largest error {max(errors):.3%}" if errors else ""
+        largest = (
+            f", largest error {max(errors):.3%} (median {median(errors):.3%}, "
+            f"mean {fmean(errors):.3%})"
+            if errors
+            else ""
+        )
         return (
             f"{self.suite}: {counts['ok']} of {len(self.rows)} rows ok, {counts['missed']} missed, "
             f"{counts['unsupported']} unsupported{largest} ({self.bound}): "
@@ -83,11 +89,16 @@ class Report:
 def run_suite(suite: Suite, data_path: Path, where: Sequence[tuple[str, str]] = ()) -> Report:
     """Run one suite on the tables in a folder; SpecError where they cannot be used."""
     rows = select(read_tables(data_path, suite.pattern, suite.columns), where)
+    outcomes = tuple(outcome for row in rows if (outcome := suite.outcome(row)) is not None)
+    if not outcomes:
+        raise SpecError(
+            f"{data_path}: none of {len(rows)} rows is one that '{suite.name}' compares"
+        )
     return Report(
         suite=suite.name,
         quantity=suite.quantity,
         bound=suite.bound,
-        rows=tuple(suite.outcome(row) for row in rows),
+        rows=outcomes,
     )
 
 

@@ -7,9 +7,11 @@ from pathlib import Path
 
 from sim.validation.suite import Report, Suite, find_suite, run_suite
 from sim.validation.systolic import SystolicSuite
+from sim.validation.tpu_measured import TpuMeasuredSuite
 
 SUITES: dict[str, Suite] = {
     "systolic": SystolicSuite(),
+    "tpu": TpuMeasuredSuite(),
 }
 
 
