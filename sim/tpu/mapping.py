@@ -1,0 +1,114 @@
+"""The mapper: which blocks, in which order of loops, a product should be worked on in, and why.
+
+Every candidate has a lower bound that costs next to nothing (`mapping_bounds`, whole grids of tiles
+at a time). Candidates are then simulated in the order of their bounds, and the search stops at the
+first whose bound cannot beat what is known: the answer is that of trying every one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sim.errors import CapacityError
+from sim.tpu.blocks import ArrayMemory, ArrayUnit, Blocking
+from sim.tpu.mapping_bounds import Candidates, candidates
+from sim.tpu.sram import DoubleBuffered
+from sim.tpu.systolic import Gemm
+
+Key = tuple[int, int, int]
+"""What is compared: cycles, then bytes moved, then the place among the candidates."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mapped:
+    """The best mapping of a product, and what it was chosen over."""
+
+    plan: DoubleBuffered
+    runner_up: DoubleBuffered | None
+    """The next best; None where there was no other."""
+    bounds: Mapping[str, int]
+    """Least cycles of the chosen mapping, if only this limited."""
+    considered: int
+    """Candidates that fit in the SRAMs."""
+    simulated: int
+    """Of these, those that no bound excluded."""
+
+    @property
+    def limited_by(self) -> str:
+        """The largest of the bounds."""
+        return max(self.bounds, key=lambda name: self.bounds[name])
+
+    @property
+    def why(self) -> str:
+        """Say in one line what was chosen, what limits it, and what the next best would cost."""
+        plan, bound = self.plan, self.bounds[self.limited_by]
+        text = f"{describe(plan)}: {plan.total_cycles} cycles ({self.limited_by} alone: {bound})"
+        if self.runner_up is None:
+            return f"{text}; nothing else fits"
+        more = self.runner_up.total_cycles - plan.total_cycles
+        extra = self.runner_up.traffic_bytes - plan.traffic_bytes
+        return f"{text}; next best {describe(self.runner_up)}: {more:+d} cycles, {extra:+d} bytes"
+
+
+def describe(plan: DoubleBuffered) -> str:
+    """Name a mapping: dataflow, block, and the loops of several turns, outermost first."""
+    nest = plan.nest
+    loops = " ".join(f"{d}*{nest.tiles[d]}" for d in nest.order if nest.tiles[d] > 1)
+    block = "x".join(str(nest.tile[d]) for d in "mnk")
+    flow = plan.unit.array.dataflow.value
+    return f"{flow}, blocks of {block}{f', loops {loops}' if loops else ''}"
+
+
+def map_product(
+    units: Sequence[ArrayUnit], memory: ArrayMemory, gemm: Gemm, *, batch: int = 1
+) -> Mapped:
+    """Find the best blocking of a product, and the best of `units` (dataflows) to do it with.
+
+    Raises CapacityError where no candidate's tiles fit in the SRAMs.
+
+    Models: the choice of a compiler that knows the machine: fewest cycles, then fewest bytes.
+    Ignores: tiles other than powers of two and a few equal parts; blocks within blocks; loops that
+    turn around at their end instead of starting over.
+    Source: Parashar et al., Timeloop: A Systematic Approach to DNN Accelerator Evaluation,
+    ISPASS 2019 (mapspaces of loop orders and tilings, searched against a model).
+    """
+    grids = [candidates(unit, memory, gemm, batch) for unit in units]
+    considered = sum(len(grid) for grid in grids)
+    if not considered:
+        raise CapacityError(
+            f"no blocks of a {gemm.m}x{gemm.n}x{gemm.k} product fit in the SRAMs, not even of one "
+            "fold; enlarge them or take a smaller array"
+        )
+    best: list[tuple[Key, DoubleBuffered]] = []
+    simulated = 0
+    for bound, unit, blocking in _in_order(units, grids):
+        if len(best) > 1 and bound > best[1][0]:
+            break
+        plan = DoubleBuffered(unit, memory, gemm, blocking, batch=batch)
+        simulated += 1
+        best = sorted([*best, ((plan.total_cycles, *bound[1:]), plan)], key=lambda each: each[0])
+        del best[2:]
+    plan = best[0][1]
+    return Mapped(
+        plan=plan,
+        runner_up=best[1][1] if len(best) > 1 else None,
+        bounds={"arrays": plan.compute_cycles, "memory": plan.channel_cycles},
+        considered=considered,
+        simulated=simulated,
+    )
+
+
+def _in_order(
+    units: Sequence[ArrayUnit], grids: Sequence[Candidates]
+) -> Iterator[tuple[Key, ArrayUnit, Blocking]]:
+    """Yield every candidate in the order of its key, with the bound in place of the cycles."""
+    bounds = np.concatenate([grid.bound for grid in grids])
+    moved = np.concatenate([grid.moved for grid in grids])
+    first = np.cumsum([0, *(len(grid) for grid in grids)])
+    for place in np.lexsort((moved, bounds)):  # stable: equal candidates stay in their order
+        which = int(np.searchsorted(first, place, side="right")) - 1
+        key = (int(bounds[place]), int(moved[place]), int(place))
+        yield key, units[which], grids[which].blocking(int(place - first[which]))
