@@ -17,7 +17,8 @@ STALL_FREE_MODE = "CALC"
 class SystolicSuite:
     """Rows of `scalesim.csv`: one matrix product on one array, folds one after another.
 
-    Models: compute cycles, exactly; mapping efficiency; utilisation of rows without stalls.
+    Models: compute cycles of the three dataflows, exactly; mapping efficiency; utilisation of rows
+    without stalls. Results of an output-stationary array leave directly, as the peer's do.
     Ignores: the peer's memory model: stalls and totals of its USER modes are not compared.
     Source: SCALE-Sim 3.0.0, whose `compute_cycles` is the index of the last cycle: one less than
     the number of cycles.
