@@ -8,8 +8,8 @@ from tempfile import TemporaryDirectory
 
 from timing import Figures, best_of
 
-from reports.compare import Request, compare, write_comparison
-from sim.machine import load_machine, machine_names
+from reports.compare import DEFAULT_MACHINES, Request, compare, write_comparison
+from sim.machine import load_machine
 from sim.run import run
 from workloads import Trace, generate, load_model
 
@@ -41,7 +41,7 @@ def main() -> None:
     what = f"glassllm-en executed and traced, {NEW_TOKENS} tokens"
     figures.show(what, best_of(3, lambda: embedded(execute=True)), "s")
     trace = embedded(execute=True)
-    for name in machine_names():
+    for name in DEFAULT_MACHINES:
         seconds = best_of(2, lambda name=name: run(trace, load_machine(name)))
         figures.show(f"its trace on `{name}`", seconds, "s")
     figures.show("`tokenclock compare`, without start-up", best_of(2, whole_comparison), "s")
