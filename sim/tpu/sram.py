@@ -168,8 +168,12 @@ class DoubleBuffered:
         first = int(self.dma_cycles(np.array([0]))[0])
         before = lead[0] + max(lead[1], first) if lead else first
         during = int((times * np.maximum(core, behind)).sum())
-        after = int(self.dma_cycles(end)[0])
-        self.total_cycles = self.latency_cycles + before + during + after
+        last = int(self.dma_cycles(end)[0])
+        self.fill_cycles = self.latency_cycles + (lead[0] if lead else first)
+        """Of the total, those before the arrays begin."""
+        self.flush_cycles = last + max(0, int(behind[-1]) - int(core[-1]))
+        """Of the total, those after the arrays have ended."""
+        self.total_cycles = self.latency_cycles + before + during + last
         """Cycles from the first request until the last result is written."""
 
     def _kinds_of_block(self) -> tuple[Numbers, Numbers]:
@@ -202,28 +206,30 @@ class DoubleBuffered:
         for operand in Operand:
             ahead = 1 if self.core.ahead and operand is self.core.stays else 0
             read += self._read_bytes(operand, turn + ahead)
-        return self.memory.channel.busy_cycles(read, self._written_bytes(turn - 2))
+        results = self.nest.elements(Operand.C, self.nest.index(turn - 2))
+        written = results * self.written_element_bytes(turn - 2)
+        return self.memory.channel.busy_cycles(read, written)
 
-    def _read_bytes(self, operand: Operand, block: Numbers) -> Numbers:
-        """Bytes to read for blocks; 0 outside the product."""
-        index = self.nest.index(block)
+    def read_element_bytes(self, operand: Operand, block: Numbers) -> Numbers:
+        """Bytes read for each element of an operand's tiles; 0 where they need not come."""
+        again = self.nest.index(block)[ABSENT[operand]] > 0
         inside = (block >= 0) & (block < self.nest.blocks)
-        again = index[ABSENT[operand]] > 0
-        elements = self.nest.elements(operand, index)
         if operand is Operand.C:
             moved = inside & again & (not self.held[operand])
-            return np.where(moved, elements * self.memory.partial_bytes, 0)
+            return np.where(moved, self.memory.partial_bytes, 0)
         moved = inside & ~(again & self.held[operand])
-        return np.where(moved, elements * self.memory.store(operand).element_bytes, 0)
+        return np.where(moved, self.memory.store(operand).element_bytes, 0)
 
-    def _written_bytes(self, block: Numbers) -> Numbers:
-        """Bytes of C that leave after blocks; 0 outside the product."""
-        index = self.nest.index(block)
+    def written_element_bytes(self, block: Numbers) -> Numbers:
+        """Bytes of each element of C that leaves after blocks; 0 where it stays."""
+        complete = self.nest.index(block)["k"] == self.nest.tiles["k"] - 1
         inside = (block >= 0) & (block < self.nest.blocks)
-        complete = index["k"] == self.nest.tiles["k"] - 1
         spilled = 0 if self.held[Operand.C] else self.memory.partial_bytes
-        each = np.where(complete, self.memory.c.element_bytes, spilled)
-        return np.where(inside, each * self.nest.elements(Operand.C, index), 0)
+        return np.where(inside, np.where(complete, self.memory.c.element_bytes, spilled), 0)
+
+    def _read_bytes(self, operand: Operand, block: Numbers) -> Numbers:
+        elements = self.nest.elements(operand, self.nest.index(block))
+        return elements * self.read_element_bytes(operand, block)
 
 
 def compulsory_bytes(memory: ArrayMemory, gemm: Gemm, batch: int = 1) -> int:
