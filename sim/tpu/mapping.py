@@ -7,19 +7,19 @@ first whose bound cannot beat what is known: the answer is that of trying every 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from sim.errors import CapacityError
-from sim.tpu.blocks import ArrayMemory, ArrayUnit, Blocking
-from sim.tpu.mapping_bounds import Candidates, candidates
+from sim.tpu.blocks import ArrayMemory, ArrayUnit, Numbers
+from sim.tpu.mapping_bounds import candidates
 from sim.tpu.sram import DoubleBuffered
 from sim.tpu.systolic import Gemm
 
-Key = tuple[int, int, int]
-"""What is compared: cycles, then bytes moved, then the place among the candidates."""
+Key = tuple[int, int, int, int]
+"""What is compared: cycles, bytes moved, the arrays' own cycles, the place among the candidates."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,46 +69,81 @@ def map_product(
 
     Raises CapacityError where no candidate's tiles fit in the SRAMs.
 
-    Models: the choice of a compiler that knows the machine: fewest cycles, then fewest bytes.
+    Models: the choice of a compiler that knows the machine: fewest cycles, then fewest
+    bytes, then fewest cycles of the arrays.
     Ignores: tiles other than powers of two and a few equal parts; blocks within blocks; loops that
     turn around at their end instead of starting over.
     Source: Parashar et al., Timeloop: A Systematic Approach to DNN Accelerator Evaluation,
     ISPASS 2019 (mapspaces of loop orders and tilings, searched against a model).
     """
-    grids = [candidates(unit, memory, gemm, batch) for unit in units]
-    considered = sum(len(grid) for grid in grids)
-    if not considered:
-        raise CapacityError(
-            f"no blocks of a {gemm.m}x{gemm.n}x{gemm.k} product fit in the SRAMs, not even of one "
-            "fold; enlarge them or take a smaller array"
-        )
+    found = _Found(units, memory, gemm, batch)
     best: list[tuple[Key, DoubleBuffered]] = []
     simulated = 0
-    for bound, unit, blocking in _in_order(units, grids):
+    for place in found.order(found.bound):
+        bound = found.key(found.bound, place)
         if len(best) > 1 and bound > best[1][0]:
             break
-        plan = DoubleBuffered(unit, memory, gemm, blocking, batch=batch)
+        plan = found.plan(place)
         simulated += 1
         best = sorted([*best, ((plan.total_cycles, *bound[1:]), plan)], key=lambda each: each[0])
         del best[2:]
-    plan = best[0][1]
+    return _mapped([plan for _, plan in best], found, simulated)
+
+
+def map_steady(
+    units: Sequence[ArrayUnit], memory: ArrayMemory, gemm: Gemm, *, batch: int = 1
+) -> Mapped:
+    """Find the best blocking of a product between others; CapacityError as `map_product`.
+
+    Its first operands come while the product before is worked on, and its last results leave
+    beside the next: what counts is the longer of arrays and channel, then bytes, then the arrays.
+    """
+    found = _Found(units, memory, gemm, batch)
+    best = found.order(np.maximum(found.busy, found.moving))[:2]
+    return _mapped([found.plan(place) for place in best], found, len(best))
+
+
+class _Found:
+    """The candidates of all units, one after the other."""
+
+    def __init__(
+        self, units: Sequence[ArrayUnit], memory: ArrayMemory, gemm: Gemm, batch: int
+    ) -> None:
+        self.units, self.memory, self.gemm, self.batch = units, memory, gemm, batch
+        self.grids = [candidates(unit, memory, gemm, batch) for unit in units]
+        if not any(len(grid) for grid in self.grids):
+            raise CapacityError(
+                f"no blocks of a {gemm.m}x{gemm.n}x{gemm.k} product fit in the SRAMs, not even of "
+                "one fold; enlarge them or take a smaller array"
+            )
+        self.first = np.cumsum([0, *(len(grid) for grid in self.grids)])
+        self.bound = np.concatenate([grid.bound for grid in self.grids])
+        self.moved = np.concatenate([grid.moved for grid in self.grids])
+        self.busy = np.concatenate([grid.busy for grid in self.grids])
+        self.moving = np.concatenate([grid.moving for grid in self.grids])
+
+    def order(self, cycles: Numbers) -> Numbers:
+        """Return the candidates' places by key; equal ones stay in their order."""
+        return np.lexsort((self.busy, self.moved, cycles))
+
+    def key(self, cycles: Numbers, place: int) -> Key:
+        """Return a candidate's key."""
+        return int(cycles[place]), int(self.moved[place]), int(self.busy[place]), int(place)
+
+    def plan(self, place: int) -> DoubleBuffered:
+        """Simulate a candidate."""
+        which = int(np.searchsorted(self.first, place, side="right")) - 1
+        blocking = self.grids[which].blocking(int(place - self.first[which]))
+        unit = self.units[which]
+        return DoubleBuffered(unit, self.memory, self.gemm, blocking, batch=self.batch)
+
+
+def _mapped(best: Sequence[DoubleBuffered], found: _Found, simulated: int) -> Mapped:
+    plan = best[0]
     return Mapped(
         plan=plan,
-        runner_up=best[1][1] if len(best) > 1 else None,
+        runner_up=best[1] if len(best) > 1 else None,
         bounds={"arrays": plan.compute_cycles, "memory": plan.channel_cycles},
-        considered=considered,
+        considered=len(found.bound),
         simulated=simulated,
     )
-
-
-def _in_order(
-    units: Sequence[ArrayUnit], grids: Sequence[Candidates]
-) -> Iterator[tuple[Key, ArrayUnit, Blocking]]:
-    """Yield every candidate in the order of its key, with the bound in place of the cycles."""
-    bounds = np.concatenate([grid.bound for grid in grids])
-    moved = np.concatenate([grid.moved for grid in grids])
-    first = np.cumsum([0, *(len(grid) for grid in grids)])
-    for place in np.lexsort((moved, bounds)):  # stable: equal candidates stay in their order
-        which = int(np.searchsorted(first, place, side="right")) - 1
-        key = (int(bounds[place]), int(moved[place]), int(place))
-        yield key, units[which], grids[which].blocking(int(place - first[which]))

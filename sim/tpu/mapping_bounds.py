@@ -2,7 +2,8 @@
 
 All tilings of one loop order are computed at once, as grids over the tiles of m, n and k. A bound
 is the larger of two that hold for every plan of `sram`: all DMA after one another; or the arrays'
-own cycles, with the first operands before and the last results behind them. Bytes moved are exact.
+own cycles, with the first operands before and the last results behind them. Bytes moved and the
+arrays' own cycles are exact.
 """
 
 from __future__ import annotations
@@ -43,6 +44,10 @@ class Candidates:
     """[candidates] index into ORDERS."""
     moved: Numbers
     """[candidates] bytes between main memory and SRAMs."""
+    busy: Numbers
+    """[candidates] cycles of the arrays, waits aside."""
+    moving: Numbers
+    """[candidates] cycles of the channel, back to back."""
     bound: Numbers
     """[candidates] cycles that the plan cannot beat."""
 
@@ -70,6 +75,8 @@ def candidates(unit: ArrayUnit, memory: ArrayMemory, gemm: Gemm, batch: int) -> 
         tiles=np.concatenate([each.tiles for each in found], axis=1),
         order=np.concatenate([each.order for each in found]),
         moved=np.concatenate([each.moved for each in found]),
+        busy=np.concatenate([each.busy for each in found]),
+        moving=np.concatenate([each.moving for each in found]),
         bound=np.concatenate([each.bound for each in found]),
     )
 
@@ -111,13 +118,17 @@ class _Grid:
             again = np.where(held, 0, self.tiles[ABSENT[operand]] - 1)
             inward, outward = self._moved(operand, again)
             read, written = read + inward, written + outward
-        bound = self._bound(order, read, written)
+        busy = np.broadcast_to(self._compute_cycles(order), self.shape)
+        moving = self.memory.channel.busy_cycles(read, written)
+        bound = self._bound(busy, moving, read)
         chosen = np.nonzero(np.broadcast_to(fits, self.shape))
         tiles = [np.broadcast_to(self.tile[d], self.shape)[chosen] for d in "mnk"]
         return Candidates(
             tiles=np.array(tiles, dtype=np.int64),
             order=np.full(len(chosen[0]), number, dtype=np.int64),
             moved=(read + written)[chosen],
+            busy=busy[chosen],
+            moving=moving[chosen],
             bound=bound[chosen],
         )
 
@@ -163,7 +174,7 @@ class _Grid:
         spilled = elements * self.memory.partial_bytes * again
         return spilled, once + spilled
 
-    def _bound(self, order: str, read: Numbers, written: Numbers) -> Numbers:
+    def _bound(self, busy: Numbers, moving: Numbers, read: Numbers) -> Numbers:
         channel = self.memory.channel
         latency = np.where(read > 0, channel.latency_cycles, 0)
         nothing = np.zeros(self.shape, dtype=np.int64)
@@ -171,8 +182,7 @@ class _Grid:
         lead = first[self.stays] if self.ahead else first[Operand.A] + first[Operand.B]
         tail = nothing + self._tile_bytes(Operand.C, self.last)
         around = channel.busy_cycles(lead, nothing) + channel.busy_cycles(nothing, tail)
-        moving = channel.busy_cycles(read, written)
-        return latency + np.maximum(moving, self._compute_cycles(order) + around)
+        return latency + np.maximum(moving, busy + around)
 
     def _tile_bytes(self, operand: Operand, size: dict[str, Numbers]) -> Numbers:
         first, second = TOUCHES[operand]

@@ -5,7 +5,7 @@ from sram_cases import memory, unit
 
 from sim.errors import CapacityError
 from sim.tpu.blocks import Operand
-from sim.tpu.mapping import map_product
+from sim.tpu.mapping import describe, map_product, map_steady
 from sim.tpu.mapping_bounds import tile_choices
 from sim.tpu.systolic import Gemm
 
@@ -60,3 +60,12 @@ def test_tiles_are_powers_of_two_of_the_array_and_equal_parts(
     extent: int, choices: list[int]
 ) -> None:
     assert tile_choices(extent, 4) == choices
+
+
+def test_between_others_a_product_s_first_arrival_and_last_departure_do_not_count() -> None:
+    alone = map_product([unit()], memory(4), Gemm(m=8, n=8, k=4))
+    between = map_steady([unit()], memory(4), Gemm(m=8, n=8, k=4))
+    assert max(between.bounds.values()) == 36
+    # small blocks would start earlier; of those with as many bytes and array cycles, the first
+    assert describe(alone.plan) == "ws, blocks of 4x4x4, loops n*2 m*2"
+    assert describe(between.plan) == "ws, blocks of 8x4x4, loops n*2"
