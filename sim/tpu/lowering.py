@@ -9,6 +9,7 @@ that was written just before must wait for.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -38,6 +39,7 @@ MOST_CHUNKS = 48
 def lower_matmul(spec: TpuSpec, op: Op, movement: Movement) -> LoweredOp:
     """Lower a matrix product onto the arrays."""
     plan = plan_matmul(spec, op, movement)
+    movement = replace(movement, written_bytes=movement.written_bytes + plan.spilled_bytes)
     run = plan.run
     read = plan.ahead_bytes + plan.late_bytes
     count = _chunks(spec, run.count, read + movement.written_bytes)

@@ -1,19 +1,22 @@
 """How a matrix product is spread over a core's arrays and cut into chunks for DMA.
 
 The stationary operand B [K, N] (weights, or keys and values) is tiled into folds; the arrays share
-the folds. An A operand that neither lies in the scratchpad nor fits there is handled in the cheaper
-of two ways: in blocks of rows that fit, for each of which B is read again, or streamed again for
-each buffer full of B.
+the folds. Where A lies in the scratchpad, or fits there, every operand moves once and no blocking
+could move less. Otherwise the mapper decides: A in blocks of rows that fit, for each of which B is
+read again, or streamed again for each block of B that the stream buffers hold.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sim.memory.dram import Dram
 from sim.stalls import CycleStack, StallCause
+from sim.tpu.blocks import ArrayMemory, ArrayUnit, Channel, Operand, OperandStore
+from sim.tpu.mapping import Mapped, describe, map_steady
 from sim.tpu.operands import Movement
-from sim.tpu.spec import TpuSpec
-from sim.tpu.systolic import ArraySpec
+from sim.tpu.spec import STREAM_BUFFERS, TpuSpec
+from sim.tpu.systolic import ArraySpec, Gemm, Rate
 from workloads.trace import Op
 
 
@@ -92,6 +95,8 @@ class MatmulPlan:
     """To be read from main memory, known before the step."""
     late_bytes: int
     """To be read once earlier operations are done."""
+    spilled_bytes: int
+    """Partial sums that do not stay: among the late bytes, and to be written as well."""
     stream_bytes: int
     """Read from the scratchpad by the arrays."""
     choice: str
@@ -100,7 +105,8 @@ class MatmulPlan:
 def plan_matmul(spec: TpuSpec, op: Op, movement: Movement) -> MatmulPlan:
     """Choose rounds and count bytes for a product whose operands are `op.reads[:2]`.
 
-    Models: folds shared evenly by the arrays; each head of a batched product has its own folds.
+    Models: folds shared evenly by the arrays; each head of a batched product has its own folds;
+    where A does not fit, the mapper's blocks, with what they read again and the sums they spill.
     Ignores: splitting rows over arrays when there are fewer folds than arrays; the addition of
     partial sums, which keeps up with the results as they leave; the overlap of an operation's
     first weight load and last crossing with its neighbours; that a chunk's first overlapped load
@@ -110,7 +116,8 @@ def plan_matmul(spec: TpuSpec, op: Op, movement: Movement) -> MatmulPlan:
     """
     batch, m, n, k = (op.dims[key] for key in ("batch", "m", "n", "k"))
     arrays = spec.arrays
-    rounds, a_reads = _rounds(spec, op, movement)
+    turns = _turns(spec, op, movement)
+    rounds = turns.rounds
     across, down = -(-n // arrays.cols), -(-k // arrays.rows)
     run = FoldRun(
         array=arrays.array,
@@ -121,32 +128,89 @@ def plan_matmul(spec: TpuSpec, op: Op, movement: Movement) -> MatmulPlan:
         rows_per_cycle=arrays.rows_per_cycle.get(op.dtype, 1),
         overlapped=arrays.double_buffered_weights,
     )
-    times = [a_reads, rounds, *(1 for _ in movement.fetches[2:])]
+    times = [turns.a_reads, turns.b_reads, *(1 for _ in movement.fetches[2:])]
     moved = list(zip(movement.fetches, times, strict=True))
     return MatmulPlan(
         run=run,
         ahead_bytes=sum(f.read_bytes * count for f, count in moved if not f.late),
-        late_bytes=sum(f.read_bytes * count for f, count in moved if f.late),
+        late_bytes=sum(f.read_bytes * count for f, count in moved if f.late) + turns.spilled_bytes,
+        spilled_bytes=turns.spilled_bytes,
         stream_bytes=op.reads[0].bytes * across + op.reads[1].bytes * rounds,
         choice=(
             f"{batch * across * down} folds of {arrays.rows}x{arrays.cols} on {arrays.count} "
             f"array{'s' if arrays.count > 1 else ''}, {rounds} block{'s' if rounds > 1 else ''} "
-            f"of rows"
+            f"of rows{turns.why}"
         ),
     )
 
 
-def _rounds(spec: TpuSpec, op: Op, movement: Movement) -> tuple[int, int]:
-    """Blocks of rows, and how often A is read from main memory: whichever moves fewer bytes."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Turns:
+    """How often operands come in, and the arrays are loaded anew."""
+
+    rounds: int = 1
+    """Blocks of rows, for each of which every fold is loaded."""
+    a_reads: int = 1
+    b_reads: int = 1
+    spilled_bytes: int = 0
+    """Partial sums that are written out, to be read again."""
+    why: str = ""
+
+
+def _turns(spec: TpuSpec, op: Op, movement: Movement) -> _Turns:
+    """Let every operand move once where A fits; otherwise ask the mapper."""
+    a = movement.fetches[0]
+    a_each = -(-op.reads[0].bytes // op.dims["batch"])
+    if not a.read_bytes or a_each <= spec.scratchpad.activation_bytes:
+        return _Turns()
+    mapped = _map(spec, op, movement)
+    plan = mapped.plan
+    reads = {
+        operand: plan.moved[operand].read_bytes
+        // max(1, plan.nest.operand_elements(operand) * plan.nest.batch)
+        // max(1, plan.memory.store(operand).element_bytes)
+        for operand in (Operand.A, Operand.B)
+    }
+    return _Turns(
+        rounds=1 if plan.core.continues else plan.nest.tiles["m"],
+        a_reads=max(1, reads[Operand.A]),
+        b_reads=max(1, reads[Operand.B]),
+        spilled_bytes=plan.moved[Operand.C].read_bytes,
+        why=f": {describe(plan)}, bound by {mapped.limited_by}",
+    )
+
+
+def _map(spec: TpuSpec, op: Op, movement: Movement) -> Mapped:
+    """Search with what the scratchpad leaves for A and the stream buffers for B.
+
+    Blocks of A and sums of C share the room for activations, half each.
+    """
+    batch, m, n, k = (op.dims[key] for key in ("batch", "m", "n", "k"))
+    arrays, scratchpad = spec.arrays, spec.scratchpad
+    rate = Rate(
+        cycles_per_step=arrays.cycles_per_row[op.dtype],
+        steps_per_cycle=arrays.rows_per_cycle.get(op.dtype, 1),
+    )
+    unit = ArrayUnit(
+        array=arrays.array,
+        count=arrays.count,
+        rate=rate,
+        overlapped=arrays.double_buffered_weights,
+    )
     a, b = movement.fetches[:2]
-    batch, m = op.dims["batch"], op.dims["m"]
-    capacity = spec.scratchpad.activation_bytes
-    a_each = -(-op.reads[0].bytes // batch)
-    if not a.read_bytes or a_each <= capacity:
-        return 1, 1
-    rounds = min(m, -(-a_each // capacity))
-    b_each = -(-op.reads[1].bytes // batch)
-    passes = -(-b_each // spec.scratchpad.stream_buffer_bytes)
-    if a.read_bytes + b.read_bytes * rounds <= a.read_bytes * passes + b.read_bytes:
-        return rounds, 1
-    return 1, passes
+    memory = ArrayMemory(
+        a=OperandStore(
+            element_bytes=-(-a.read_bytes // (batch * m * k)),
+            sram_bytes=scratchpad.activation_bytes // 2,
+        ),
+        b=OperandStore(
+            element_bytes=-(-b.read_bytes // (batch * k * n)),
+            sram_bytes=STREAM_BUFFERS * scratchpad.stream_buffer_bytes,
+        ),
+        c=OperandStore(
+            element_bytes=-(-movement.written_bytes // (batch * m * n)),
+            sram_bytes=scratchpad.activation_bytes // 2,
+        ),
+        channel=Channel(Dram(spec.memory, spec.clock_hz)),
+    )
+    return map_steady([unit], memory, Gemm(m=m, n=n, k=k), batch=batch)

@@ -151,28 +151,43 @@ def test_three_passes_a_product_stream_three_times_as_long() -> None:
     assert machine.peaks().matmul_flops_per_second == {"float32": 2 * 16 * 100_000_000 // 3}
 
 
-TALL = tensor("tall", 40_000, 4)  # 640 kB beside 128 KiB for activations
+TALL = tensor("tall", 8200, 4)  # 131,200 bytes beside 131,072 for activations, half for results
 
 
 def test_rows_that_do_not_fit_go_in_blocks_that_read_the_weights_again() -> None:
     build = Builder()
-    weight = tensor("wide", 4, 8192, role=Role.WEIGHT)  # two buffers full
-    product = build.matmul(TALL, weight, tensor("out", 40_000, 8192))
+    weight = tensor("wide", 4, 8196, role=Role.WEIGHT)  # 131,136 bytes: more than two buffers
+    product = build.matmul(TALL, weight, tensor("out", 8200, 8196))
     machine = toy()
     machine.start(build.trace(product))
     lowered = machine.lower(product, None)
-    assert "2048 folds of 4x4 on 1 array, 5 blocks of rows" in lowered.choice
+    # 2048 rows of 16 bytes, or of sums for four columns, twice in 65,536 bytes
+    assert "2049 folds of 4x4 on 1 array, 5 blocks of rows" in lowered.choice
+    assert "bound by memory" in lowered.choice
     assert lowered.traffic[DRAM].read_bytes == TALL.bytes + 5 * weight.bytes
-    assert lowered.main_cycles == 2048 * (40_000 + 5 * 10)
+    assert lowered.main_cycles == 2049 * (8200 + 5 * 10)
 
 
-def test_rows_that_do_not_fit_stream_past_each_buffer_of_weights_where_that_is_less() -> None:
+def test_an_operand_that_does_not_fit_streams_past_each_block_of_columns_where_that_is_less() -> (
+    None
+):
     build = Builder()
-    product = build.matmul(TALL, WEIGHT, tensor("out", 40_000, 8))  # a buffer holds all weights
+    deep, weight = tensor("deep", 4, 8208), tensor("large", 8208, 8192, role=Role.WEIGHT)
+    product = build.matmul(deep, weight, tensor("out", 4, 8192))
     machine = toy()
     machine.start(build.trace(product))
     lowered = machine.lower(product, None)
+    # sums of 4 x 2048 results, twice in 65,536 bytes: four blocks of columns
     assert "1 block of rows" in lowered.choice
+    assert lowered.traffic[DRAM].read_bytes == 4 * deep.bytes + weight.bytes
+
+
+def test_weights_that_the_buffers_hold_are_read_once_whatever_the_rows() -> None:
+    build = Builder()
+    product = build.matmul(TALL, WEIGHT, tensor("out", 8200, 8))
+    machine = toy()
+    machine.start(build.trace(product))
+    lowered = machine.lower(product, None)
     assert lowered.traffic[DRAM].read_bytes == TALL.bytes + WEIGHT.bytes
 
 
