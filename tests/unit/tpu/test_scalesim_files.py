@@ -8,6 +8,7 @@ import pytest
 from sim.errors import CapacityError, SpecError
 from sim.tpu.blocks import Operand
 from sim.tpu.scalesim import (
+    COMPUTE_COLUMNS,
     run_layer,
     run_layers,
     sram_words,
@@ -103,7 +104,7 @@ def test_a_configuration_that_is_written_reads_the_same(written, mode: str) -> N
         (
             "ArrayWidth:     128\n",
             "",
-            "section .architecture_presets.: key 'ArrayWidth' is missing",
+            "key 'ArrayWidth' is missing",
         ),
         ("128", "wide", "line 6: key 'ArrayWidth': 'wide' is not a whole number"),
         ("128", "0", "line 6: key 'ArrayWidth': is 0; it should be at least 1"),
@@ -143,7 +144,8 @@ def test_products_and_convolutions_are_told_apart_by_the_header(written) -> None
         Layer(name="first", gemm=Gemm(m=4, n=5, k=6)),
         Layer(name="heads", gemm=Gemm(m=1, n=2, k=3), batch=8),
     ]
-    head = "Layer name, IFMAP Height, IFMAP Width, Filter Height, Filter Width, Channels, Num Filter, Strides,\n"
+    head = "Layer name, IFMAP Height, IFMAP Width, Filter Height, Filter Width, Channels,"
+    head += " Num Filter, Strides,\n"
     first, deep, uneven = read_topology(
         written(
             head + "Conv1,224,224,7,7,3,64,2,\n\nDP2,8,8,3,3,16,1,1, 1:1,\nwide,9,10,3,4,2,5,2,3,\n"
@@ -220,8 +222,7 @@ def test_reports_have_the_peer_s_columns_and_numbers() -> None:
     write_compute_report(results, compute)
     write_bandwidth_report(results, bandwidth)
     assert compute.getvalue().splitlines() == [
-        "LayerID,Total Cycles (incl. prefetch),Total Cycles,Stall Cycles,Overall Util %,"
-        "Mapping Efficiency %,",
+        f"{','.join(COMPUTE_COLUMNS)},",
         f"0,76,76,0,{100 * 315 / (76 * 16)},{100 * 35 / 64},",
     ]
     assert sram_words(results[0].plan) == {
