@@ -34,11 +34,13 @@ check: $(STAMP)  ## style and types only
 
 DATA ?= ../shared/validation
 validate: $(STAMP)  ## hold the simulator against the reference tables in $(DATA)
-	@$(BIN)/tokenclock validate systolic --data $(DATA)/systolic --where dataflow=ws
+	@$(BIN)/tokenclock validate systolic --data $(DATA)/systolic
+	@$(BIN)/tokenclock validate tpu --data $(DATA)/gpu
 
 bench: $(STAMP)  ## time the engine, the comparison and a GPT-3-sized run
 	@$(BIN)/python benchmarks/engine.py
 	@$(BIN)/python benchmarks/runs.py
+	@$(BIN)/python benchmarks/systolic.py
 
 readme: $(STAMP)  ## regenerate the README's tables and chart from the code
 	@$(BIN)/python -m reports.readme

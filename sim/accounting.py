@@ -51,6 +51,7 @@ class Ledger:
         self._traffic: dict[tuple[str, Phase], Traffic] = {}
         self._stages: dict[str, CycleStack] = {}
         self._units: dict[str, CycleStack] = {}
+        self._hidden: dict[str, int] = {}
         self._cycles = 0
         self._seen: dict[int, LoweredOp] = {}  # by identity; holds them so that ids stay theirs
 
@@ -107,11 +108,12 @@ class Ledger:
         for level, traffic in lowered.traffic.items():
             key = (level, op.phase)
             self._traffic[key] = self._traffic.get(key, Traffic()) + traffic.scaled(run.repeats)
-        elapsed_before = self._units
-        for name in {*elapsed_before, *lowered.units}:
+        for name in {*self._units, *lowered.units}:
             inner = lowered.units.get(name, CycleStack(idle=lowered.main_cycles))
             waiting = CycleStack(stalls=waits.stalls)
             self._add_unit(self._units, name, inner.scaled(run.repeats) + waiting)
+        for name, cycles in lowered.hidden.items():
+            self._hidden[name] = self._hidden.get(name, 0) + cycles * run.repeats
 
     def _add_unit(self, units: dict[str, CycleStack], name: str, stack: CycleStack) -> None:
         """Add to a unit's account; what passed before it first appeared was idle."""
@@ -177,8 +179,12 @@ class Ledger:
 
     def _unit_rows(self) -> Iterator[UnitRow]:
         for name, stack in {**self._units, **self._stages}.items():
-            missing = CycleStack(idle=self._cycles - stack.total)
-            yield UnitRow(name=name, stack=stack + missing)
+            idle = stack.idle + self._cycles - stack.total
+            hidden = self._hidden.get(name, 0)
+            yield UnitRow(
+                name=name,
+                stack=CycleStack(busy=stack.busy + hidden, idle=idle - hidden, stalls=stack.stalls),
+            )
 
     def _memory_rows(self) -> Iterator[MemoryRow]:
         levels = {level.name: level for level in self._machine.memory_levels()}

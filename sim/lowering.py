@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
@@ -59,6 +59,9 @@ class LoweredOp:
     """Bytes by memory level; `dram` is always there."""
     extrapolated_cycles: int = 0
     """Part of the main stage's cycles that a proved steady state stands for."""
+    hidden: Mapping[str, int] = field(default_factory=dict)
+    """Cycles that an inner unit was busy for this operation beside earlier ones, while it was
+    otherwise idle; they are not among the operation's own cycles."""
     choice: str = ""
     """What the lowering decided, for people: tile shape, split, loop order."""
 

@@ -66,10 +66,15 @@ class Report:
         return all(row.status == "ok" for row in self.rows)
 
     @property
+    def errors(self) -> list[float]:
+        """Relative deviations without their signs, of the rows that have one."""
+        return [abs(row.error) for row in self.rows if row.error is not None]
+
+    @property
     def summary(self) -> str:
         """One line for people."""
         counts = {status: self._count(status) for status in ("ok", "missed", "unsupported")}
-        errors = [abs(row.error) for row in self.rows if row.error is not None]
+        errors = self.errors
         largest = (
             f", largest error {max(errors):.3%} (median {median(errors):.3%}, "
             f"mean {fmean(errors):.3%})"
