@@ -24,14 +24,12 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import Any, ClassVar
 
-from sim.errors import UnsupportedOpError
 from sim.lowering import DRAM, LoweredOp, MachineModel, MemoryLevel, Peaks
 from sim.pipeline import StageSpec
 from sim.stalls import StallCause
 from sim.tpu.lowering import CORE_STAGE, SCRATCHPAD, lower_gather, lower_matmul, lower_vector
 from sim.tpu.operands import Movement, Scratchpad
 from sim.tpu.spec import TpuSpec
-from sim.tpu.systolic import Dataflow
 from sim.tpu.vector import VectorUnit
 from workloads.trace import Family, Op, Trace
 
@@ -41,7 +39,7 @@ MATMUL_OPERANDS = 2
 class TpuMachine(MachineModel):
     """A TPU core running one compiled program a step.
 
-    Models: matrix products on weight-stationary arrays, everything else on the vector unit, one
+    Models: matrix products on the arrays, in any dataflow; everything else on the vector unit, one
     unit at a time; DMA that brings the next chunk's weights while this chunk is computed, across
     the borders of operations; activations that stay in the scratchpad.
     Ignores: fusion, the scalar unit, the overlap of vector unit and arrays, the host (a step's
@@ -97,12 +95,6 @@ class TpuMachine(MachineModel):
     def start(self, trace: Trace) -> None:
         """Empty the scratchpad; UnsupportedOpError for what this core cannot compute."""
         self._forget(trace.tensors)
-        arrays = self.spec.arrays
-        if arrays.dataflow is not Dataflow.WEIGHT_STATIONARY:
-            raise UnsupportedOpError(
-                f"dataflow '{arrays.dataflow}' has no lowering yet (known: ws); "
-                "it belongs in sim/tpu/matmul.py"
-            )
         for block in trace.blocks:
             for op in block.ops:
                 self._require_supported(op)

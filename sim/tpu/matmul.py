@@ -1,89 +1,32 @@
 """How a matrix product is spread over a core's arrays and cut into chunks for DMA.
 
-The stationary operand B [K, N] (weights, or keys and values) is tiled into folds; the arrays share
-the folds. Where A lies in the scratchpad, or fits there, every operand moves once and no blocking
-could move less. Otherwise the mapper decides: A in blocks of rows that fit, for each of which B is
-read again, or streamed again for each block of B that the stream buffers hold.
+Of C[M,N] = A[M,K] x B[K,N] the arrays hold folds of the operand that stays (B, A or C, as their
+dataflow says) and share them. A lies in the scratchpad's room for activations; B (weights, or keys
+and values) comes through the stream buffers. Where that lets every operand move once, no blocking
+could move less. Otherwise the mapper decides: what is cut into blocks, and what is read again for
+each of them. Folds that cannot be shared evenly may be cut along the extent that streams.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from sim.memory.dram import Dram
-from sim.stalls import CycleStack, StallCause
-from sim.tpu.blocks import ArrayMemory, ArrayUnit, Channel, Operand, OperandStore
+from sim.tpu.blocks import LIES, ArrayMemory, ArrayUnit, Channel, Operand, OperandStore
+from sim.tpu.fold_run import FoldRun
 from sim.tpu.mapping import Mapped, describe, map_steady
 from sim.tpu.operands import Movement
+from sim.tpu.partition import Partition, Partitioner
 from sim.tpu.spec import STREAM_BUFFERS, TpuSpec
-from sim.tpu.systolic import ArraySpec, Gemm, Rate
+from sim.tpu.systolic import Dataflow, Gemm
 from workloads.trace import Op
 
+EXTENTS = {"m": "rows", "n": "columns", "k": "the reduction"}
+"""What is cut into blocks, for people."""
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FoldRun:
-    """The folds that one array works through, in closed form.
-
-    `rounds` times `folds` folds; the rows that stream in each round differ by one at most.
-    """
-
-    array: ArraySpec
-    folds: int
-    rounds: int
-    rows: int
-    """Rows of A in all rounds together."""
-    cycles_per_row: int
-    overlapped: bool
-    """Whether a fold's weights load while the fold before streams."""
-    rows_per_cycle: int = 1
-    """Rows that enter together, where narrow operands are packed."""
-
-    @property
-    def count(self) -> int:
-        """Folds of all rounds."""
-        return self.folds * self.rounds
-
-    def spent(self, done: int) -> int:
-        """Cycles until fold number `done` begins; for `count`, until the last has left the array.
-
-        A fold begins to load where folds are serial, and to stream where loads overlap.
-        """
-        fill = self.array.rows if self.overlapped else 0
-        if self.overlapped and done == self.count:
-            last = self._stream(self.rounds - 1)
-            return self.spent(done - 1) + last + self.array.crossing_cycles
-        whole, part = divmod(done, self.folds)
-        taller = min(whole, self.rows % self.rounds)
-        steps = taller * self._step(0) + (whole - taller) * self._step(self.rounds - 1)
-        return fill + self.folds * steps + part * self._step(whole)
-
-    def stack(self) -> CycleStack:
-        """Account of all cycles: rows streaming, waits for the weight port, fill and drain."""
-        taller = self.rows % self.rounds
-        streaming = self.folds * (
-            taller * self._stream(0) + (self.rounds - taller) * self._stream(self.rounds - 1)
-        )
-        total = self.spent(self.count)
-        fill = self.array.rows + self.array.crossing_cycles
-        if not self.overlapped:
-            fill *= self.count
-        stalls = {
-            StallCause.FILL_DRAIN: fill,
-            StallCause.STRUCTURAL: total - streaming - fill,
-        }
-        return CycleStack(busy=streaming, stalls=stalls)
-
-    def _stream(self, turn: int) -> int:
-        """Cycles in which the rows of a round enter; the first rounds take one row more."""
-        rows = self.rows // self.rounds + (turn < self.rows % self.rounds)
-        return -(-rows * self.cycles_per_row // self.rows_per_cycle)
-
-    def _step(self, turn: int) -> int:
-        """Cycles between the begin of a fold and that of the next."""
-        stream = self._stream(turn)
-        if self.overlapped:
-            return max(self.array.rows, stream)
-        return stream + self.array.crossing_cycles + self.array.rows
+SUM_BYTES = 4
+"""An accumulator's, as `ArrayMemory.partial_bytes`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,32 +45,37 @@ class MatmulPlan:
     choice: str
 
 
-def plan_matmul(spec: TpuSpec, op: Op, movement: Movement) -> MatmulPlan:
-    """Choose rounds and count bytes for a product whose operands are `op.reads[:2]`.
+def plan_matmul(spec: TpuSpec, op: Op, movement: Movement, *, least_rounds: int = 1) -> MatmulPlan:
+    """Choose folds, rounds and bytes for a product whose operands are `op.reads[:2]`.
 
-    Models: folds shared evenly by the arrays; each head of a batched product has its own folds;
-    where A does not fit, the mapper's blocks, with what they read again and the sums they spill.
-    Ignores: splitting rows over arrays when there are fewer folds than arrays; the addition of
-    partial sums, which keeps up with the results as they leave; the overlap of an operation's
-    first weight load and last crossing with its neighbours; that a chunk's first overlapped load
-    must wait for the chunk's DMA.
+    `least_rounds` asks for at least so many blocks of rows of A, for each of which the folds are
+    loaded anew; B is read again for them only if one product's B does not fit the stream buffers.
+
+    Models: all three dataflows; folds shared evenly by the arrays, each head of a batched product
+    with its own; folds cut along the extent that streams, where that shares them better, their
+    partial sums added as `Partition` says if it is the reduction; where operands do not fit, the
+    mapper's blocks, with what they read again and the sums they spill.
+    Ignores: moving partial sums of cut folds between arrays; the addition of other partial sums,
+    which keeps up with the results as they leave; the overlap of an operation's first load and last
+    crossing with its neighbours; that a chunk's first overlapped load must wait for the chunk's
+    DMA; other blockings than those that move every operand once, where one does.
     Source: Norrie et al., The Design Process for Google's Training Chips: TPUv2 and TPUv3, IEEE
-    Micro 41(2), 2021.
+    Micro 41(2), 2021; Samajdar et al., A Systematic Methodology for Characterizing Scalability of
+    DNN Accelerators using SCALE-Sim, ISPASS 2020 (dataflows, scale-out).
     """
-    batch, m, n, k = (op.dims[key] for key in ("batch", "m", "n", "k"))
     arrays = spec.arrays
-    turns = _turns(spec, op, movement)
-    rounds = turns.rounds
-    across, down = -(-n // arrays.cols), -(-k // arrays.rows)
-    run = FoldRun(
-        array=arrays.array,
-        folds=-(-batch * across * down // arrays.count),
-        rounds=rounds,
-        rows=m,
-        cycles_per_row=arrays.cycles_per_row[op.dtype],
-        rows_per_cycle=arrays.rows_per_cycle.get(op.dtype, 1),
-        overlapped=arrays.double_buffered_weights,
-    )
+    turns = _turns(spec, op, movement, least_rounds)
+    down, across, streamed = LIES[arrays.dataflow]
+    pieces = {
+        down: _folds_along(op.dims[down], arrays.rows, turns.row_blocks if down == "m" else 1),
+        across: _folds_along(
+            op.dims[across], arrays.cols, turns.row_blocks if across == "m" else 1
+        ),
+    }
+    folds = op.dims["batch"] * pieces[down] * pieces[across]
+    run, cut = _share(spec, op, folds, turns.rounds)
+    parts = cut.arrays if cut else 1
+    pieces[streamed] = run.rounds * parts
     times = [turns.a_reads, turns.b_reads, *(1 for _ in movement.fetches[2:])]
     moved = list(zip(movement.fetches, times, strict=True))
     return MatmulPlan(
@@ -135,13 +83,73 @@ def plan_matmul(spec: TpuSpec, op: Op, movement: Movement) -> MatmulPlan:
         ahead_bytes=sum(f.read_bytes * count for f, count in moved if not f.late),
         late_bytes=sum(f.read_bytes * count for f, count in moved if f.late) + turns.spilled_bytes,
         spilled_bytes=turns.spilled_bytes,
-        stream_bytes=op.reads[0].bytes * across + op.reads[1].bytes * rounds,
+        stream_bytes=op.reads[0].bytes * pieces["n"] + op.reads[1].bytes * pieces["m"],
         choice=(
-            f"{batch * across * down} folds of {arrays.rows}x{arrays.cols} on {arrays.count} "
-            f"array{'s' if arrays.count > 1 else ''}, {rounds} block{'s' if rounds > 1 else ''} "
-            f"of rows{turns.why}"
+            f"{_several(folds, 'fold')} of {arrays.rows}x{arrays.cols} on "
+            f"{_several(arrays.count, 'array')}{_said(cut, run)}, "
+            f"{_several(run.rounds, 'block')} of {EXTENTS[streamed]}{turns.why}"
         ),
     )
+
+
+def _folds_along(extent: int, unit: int, blocks: int) -> int:
+    """Folds along an extent of which the array takes `unit`, cut into equal blocks before."""
+    least, longer = divmod(extent, blocks)
+    return longer * -(-(least + 1) // unit) + (blocks - longer) * -(-least // unit)
+
+
+def _share(spec: TpuSpec, op: Op, folds: int, rounds: int) -> tuple[FoldRun, Partition | None]:
+    """Share folds out among the arrays; cut each along what streams if that is sooner done.
+
+    Cuts of the other extents cannot be: they make as many folds, of which a part is as slow as a
+    whole one.
+    """
+    arrays = spec.arrays
+    streamed = LIES[arrays.dataflow][2]
+    rate = arrays.rate(op.dtype)
+    best = FoldRun(
+        array=arrays.array,
+        folds=-(-folds // arrays.count),
+        rounds=rounds,
+        streamed=op.dims[streamed],
+        rate=rate,
+        overlapped=arrays.overlapped,
+    )
+    cut = None
+    if folds % arrays.count == 0:
+        return best, cut  # every array is at work to the end
+    down, across, _ = LIES[arrays.dataflow]
+    held = {down: min(op.dims[down], arrays.rows), across: min(op.dims[across], arrays.cols)}
+    fold = Gemm(**held, **{streamed: op.dims[streamed]})
+    partitioner = Partitioner(arrays.array, arrays.count, rate=rate, overlapped=arrays.overlapped)
+    for parts in range(2, min(arrays.count, op.dims[streamed]) + 1):
+        ways = {"m": 1, "n": 1, "k": 1, streamed: parts}
+        partition = partitioner.partition(fold, ways["m"], ways["n"], ways["k"])
+        groups = min(arrays.count, folds * parts) // parts
+        steps = -(-op.dims[streamed] // parts)
+        run = replace(
+            best,
+            folds=-(-folds * parts // arrays.count),
+            rounds=min(rounds, steps),
+            streamed=steps,
+            addition_cycles=partition.addition_cycles * -(-folds // groups) * min(rounds, steps),
+        )
+        if run.spent(run.count) < best.spent(best.count):
+            best, cut = run, partition
+    return best, cut
+
+
+def _several(count: int, noun: str) -> str:
+    """Name a number of things, for people."""
+    return f"{count} {noun}{'s' if count > 1 else ''}"
+
+
+def _said(cut: Partition | None, run: FoldRun) -> str:
+    """Name how folds are cut, for people."""
+    if cut is None:
+        return ""
+    adding = f", {run.addition_cycles} cycles adding partial sums" * (run.addition_cycles > 0)
+    return f", each cut {cut.name}{adding}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,7 +157,10 @@ class _Turns:
     """How often operands come in, and the arrays are loaded anew."""
 
     rounds: int = 1
-    """Blocks of rows, for each of which every fold is loaded."""
+    """Blocks of the extent that streams, for each of which every fold is loaded."""
+    row_blocks: int = 1
+    """Blocks of rows of A that were asked for; whose folds are apart where A's rows lie in the
+    array."""
     a_reads: int = 1
     b_reads: int = 1
     spilled_bytes: int = 0
@@ -157,13 +168,52 @@ class _Turns:
     why: str = ""
 
 
-def _turns(spec: TpuSpec, op: Op, movement: Movement) -> _Turns:
-    """Let every operand move once where A fits; otherwise ask the mapper."""
-    a = movement.fetches[0]
-    a_each = -(-op.reads[0].bytes // op.dims["batch"])
-    if not a.read_bytes or a_each <= spec.scratchpad.activation_bytes:
-        return _Turns()
-    mapped = _map(spec, op, movement)
+def _turns(spec: TpuSpec, op: Op, movement: Movement, least_rounds: int) -> _Turns:
+    """Let every operand move once where that is possible; otherwise ask the mapper."""
+    room = _Room(spec, op, movement)
+    turns = _Turns() if room.moves_once else _mapped(_map(spec, op, movement, room))
+    blocks = min(least_rounds, op.dims["m"])
+    if blocks == 1:
+        return turns
+    streams = LIES[spec.arrays.dataflow][2] == "m"
+    return replace(
+        turns,
+        rounds=max(turns.rounds, blocks) if streams else turns.rounds,
+        row_blocks=blocks,
+        b_reads=turns.b_reads if room.b_stays else max(turns.b_reads, blocks),
+    )
+
+
+class _Room:
+    """What the scratchpad leaves for A and C, half each, and the stream buffers for B."""
+
+    def __init__(self, spec: TpuSpec, op: Op, movement: Movement) -> None:
+        batch, m, n, k = (op.dims[key] for key in ("batch", "m", "n", "k"))
+        arrays, scratchpad = spec.arrays, spec.scratchpad
+        self.sum_bytes = scratchpad.activation_bytes // 2
+        """For partial sums; and for blocks of an A that does not stay."""
+        self.stream_bytes = STREAM_BUFFERS * scratchpad.stream_buffer_bytes
+        a, b = movement.fetches[:2]
+        self.a_stays = (
+            not a.read_bytes or -(-op.reads[0].bytes // batch) <= scratchpad.activation_bytes
+        )
+        self.b_stays = not b.read_bytes or -(-op.reads[1].bytes // batch) <= self.stream_bytes
+        places = 2 if batch > 1 or m > arrays.cols else 1  # one fills while one empties
+        sums = places * min(m, arrays.cols) * n
+        held: Mapping[Dataflow, bool] = {
+            Dataflow.WEIGHT_STATIONARY: True,
+            # B streams past each fold along the rows of A, which it must wait out in the buffers
+            Dataflow.OUTPUT_STATIONARY: self.b_stays or m <= arrays.rows,
+            # as above; and the sums of a whole fold, columns and all, wait for the rest of K
+            Dataflow.INPUT_STATIONARY: (self.b_stays or m <= arrays.cols)
+            and (k <= arrays.rows or sums * SUM_BYTES <= self.sum_bytes),
+        }
+        self.moves_once = self.a_stays and held[arrays.dataflow]
+        """Whether one pass over the folds reads each operand once."""
+
+
+def _mapped(mapped: Mapped) -> _Turns:
+    """Read from the mapper's plan what is done how often."""
     plan = mapped.plan
     reads = {
         operand: plan.moved[operand].read_bytes
@@ -171,8 +221,9 @@ def _turns(spec: TpuSpec, op: Op, movement: Movement) -> _Turns:
         // max(1, plan.memory.store(operand).element_bytes)
         for operand in (Operand.A, Operand.B)
     }
+    streamed = LIES[plan.unit.array.dataflow][2]
     return _Turns(
-        rounds=1 if plan.core.continues else plan.nest.tiles["m"],
+        rounds=1 if plan.core.continues else plan.nest.tiles[streamed],
         a_reads=max(1, reads[Operand.A]),
         b_reads=max(1, reads[Operand.B]),
         spilled_bytes=plan.moved[Operand.C].read_bytes,
@@ -180,37 +231,29 @@ def _turns(spec: TpuSpec, op: Op, movement: Movement) -> _Turns:
     )
 
 
-def _map(spec: TpuSpec, op: Op, movement: Movement) -> Mapped:
-    """Search with what the scratchpad leaves for A and the stream buffers for B.
-
-    Blocks of A and sums of C share the room for activations, half each.
-    """
+def _map(spec: TpuSpec, op: Op, movement: Movement, room: _Room) -> Mapped:
+    """Search for the blocks that fit in what the scratchpad leaves."""
     batch, m, n, k = (op.dims[key] for key in ("batch", "m", "n", "k"))
-    arrays, scratchpad = spec.arrays, spec.scratchpad
-    rate = Rate(
-        cycles_per_step=arrays.cycles_per_row[op.dtype],
-        steps_per_cycle=arrays.rows_per_cycle.get(op.dtype, 1),
-    )
+    arrays = spec.arrays
     unit = ArrayUnit(
         array=arrays.array,
         count=arrays.count,
-        rate=rate,
-        overlapped=arrays.double_buffered_weights,
+        rate=arrays.rate(op.dtype),
+        overlapped=arrays.overlapped,
     )
     a, b = movement.fetches[:2]
     memory = ArrayMemory(
         a=OperandStore(
             element_bytes=-(-a.read_bytes // (batch * m * k)),
-            sram_bytes=scratchpad.activation_bytes // 2,
+            sram_bytes=None if room.a_stays else room.sum_bytes,
         ),
         b=OperandStore(
-            element_bytes=-(-b.read_bytes // (batch * k * n)),
-            sram_bytes=STREAM_BUFFERS * scratchpad.stream_buffer_bytes,
+            element_bytes=-(-b.read_bytes // (batch * k * n)), sram_bytes=room.stream_bytes
         ),
         c=OperandStore(
-            element_bytes=-(-movement.written_bytes // (batch * m * n)),
-            sram_bytes=scratchpad.activation_bytes // 2,
+            element_bytes=-(-movement.written_bytes // (batch * m * n)), sram_bytes=room.sum_bytes
         ),
         channel=Channel(Dram(spec.memory, spec.clock_hz)),
+        partial_bytes=SUM_BYTES,
     )
     return map_steady([unit], memory, Gemm(m=m, n=n, k=k), batch=batch)

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from sim.energy import EnergySpec
 from sim.errors import did_you_mean
 from sim.spec import MachineSpec, Strict
-from sim.tpu.systolic import ArraySpec, Dataflow, Rate
+from sim.tpu.systolic import ArraySpec, Dataflow, Drain, Rate
 from sim.units import Bytes
 from workloads.trace import DTYPE_BYTES
 
@@ -35,10 +35,14 @@ class ArraysSpec(Strict):
     cols: Count
     dataflow: Dataflow
     double_buffered_weights: bool
-    """Whether a fold's weights load while the rows of the fold before still stream."""
+    """Whether the operand that stays has a second set of registers, so that a fold enters while the
+    fold before is still in the array; where outputs stay, whether the next fold's operands enter
+    right behind, as closely as `drain` allows."""
+    drain: Drain = Drain.DIRECT
+    """How results leave where outputs stay; the other dataflows have none."""
     cycles_per_row: Mapping[str, Count]
-    """By dtype of the operands: cycles between two rows that enter an array; 3 where one product
-    takes three passes."""
+    """By dtype of the operands: cycles between two rows, or steps of what streams, that enter an
+    array; 3 where one product takes three passes."""
     rows_per_cycle: Mapping[str, Count] = {}
     """By dtype, where it is more than one: rows that enter an array together."""
 
@@ -74,7 +78,12 @@ class ArraysSpec(Strict):
     @property
     def array(self) -> ArraySpec:
         """One of the arrays."""
-        return ArraySpec(rows=self.rows, cols=self.cols, dataflow=self.dataflow)
+        return ArraySpec(rows=self.rows, cols=self.cols, dataflow=self.dataflow, drain=self.drain)
+
+    @property
+    def overlapped(self) -> bool:
+        """Whether folds overlap, in any dataflow."""
+        return self.double_buffered_weights
 
 
 class SpecialSpec(Strict):

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sim.pipeline import Flow, StageSpec, run_pipeline
-from sim.tpu.matmul import FoldRun
+from sim.tpu.fold_run import FoldRun
 from sim.tpu.partition import Partitioner
 from sim.tpu.reference import multiply
 from sim.tpu.skipping import ZeroSkipping
@@ -204,37 +204,57 @@ def test_the_parts_of_the_best_partition_add_up_to_the_product(
 
 @st.composite
 def fold_runs(draw: st.DrawFn) -> FoldRun:
-    """Runs with at least a row for each round."""
+    """Runs with at least a step for each round."""
     rounds = draw(st.integers(1, 4))
     return FoldRun(
-        array=draw(weight_arrays),
+        array=draw(arrays),
         folds=draw(st.integers(1, 5)),
         rounds=rounds,
-        rows=rounds + draw(st.integers(0, 20)),
-        cycles_per_row=draw(st.integers(1, 3)),
+        streamed=rounds + draw(st.integers(0, 20)),
+        rate=draw(rates),
         overlapped=draw(st.booleans()),
+        addition_cycles=draw(st.integers(0, 9)),
     )
 
 
-@settings(deadline=None)
-@given(run=fold_runs())
-def test_folds_in_rounds_of_unequal_rows_take_what_a_pipeline_takes(run: FoldRun) -> None:
+def streams_of(run: FoldRun) -> list[int]:
+    """Cycles for which each fold streams."""
+    steps = [len(part) for part in np.array_split(np.arange(run.streamed), run.rounds)]
+    return [run.rate.cycles(count) for count in steps for _ in range(run.folds)]
+
+
+def begins_of(run: FoldRun, streams: list[int]) -> list[int]:
+    """When each fold loads, or streams where folds overlap, fold by fold."""
     array = run.array
-    rows = [len(part) for part in np.array_split(np.arange(run.rows), run.rounds)]
-    streams = [count * run.cycles_per_row for count in rows for _ in range(run.folds)]
-    if run.overlapped:
+    if run.overlapped and array.dataflow is not Dataflow.OUTPUT_STATIONARY:
         flow = Flow(
             cycles=np.array([[array.rows, stream] for stream in streams], dtype=np.int64),
             fences=np.zeros(len(streams), dtype=np.bool_),
         )
-        stages = (StageSpec(name="load weights"), StageSpec(name="stream"))
-        schedule = run_pipeline(stages, flow, engine="compiled")
-        begins = schedule.start[:, 1].tolist()
-        total = schedule.total + array.crossing_cycles
-    else:
-        each = [array.rows + stream + array.crossing_cycles for stream in streams]
-        begins = [sum(each[:fold]) for fold in range(len(each))]
-        total = sum(each)
-    assert [run.spent(fold) for fold in range(run.count)] == begins
+        stages = (StageSpec(name="load"), StageSpec(name="stream"))
+        return run_pipeline(stages, flow, engine="compiled").start[:, 1].tolist()
+    begins, end, port = [], 0, 0  # until operands can enter; until results can leave at the end
+    for stream in streams:
+        if not run.overlapped:
+            beside = array.drain is Drain.OVERLAPPED
+            drain = 0 if beside else array.drain_cycles
+            begins.append(end)
+            end += array.load_cycles + stream + array.crossing_cycles + drain
+        elif array.drain is Drain.OVERLAPPED:
+            begins.append(max(end, port - stream))
+            end = begins[-1] + stream
+            port = end + array.rows
+        else:
+            begins.append(end)
+            end += stream + array.drain_cycles
+    return begins
+
+
+@settings(deadline=None)
+@given(run=fold_runs())
+def test_folds_in_rounds_of_unequal_length_take_what_their_sequence_takes(run: FoldRun) -> None:
+    streams = streams_of(run)
+    assert [run.spent(fold) for fold in range(run.count)] == begins_of(run, streams)
+    total = sequence_cycles(run.array, streams, overlapped=run.overlapped) + run.addition_cycles
     assert run.spent(run.count) == run.stack().total == total
     assert run.stack().busy == sum(streams)

@@ -238,10 +238,3 @@ def test_layers_that_do_the_same_leave_the_same_state() -> None:
     assert keys[1] == keys[2]
     machine.skip_layers(5)
     assert machine.state_key(8) == keys[0][0]
-
-
-def test_a_machine_of_another_dataflow_is_refused_at_the_start() -> None:
-    build = Builder()
-    machine = toy(arrays__dataflow="os")
-    with pytest.raises(UnsupportedOpError, match="dataflow 'os' has no lowering yet"):
-        machine.start(build.trace(build.matmul(X, WEIGHT, Y)))
