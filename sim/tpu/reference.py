@@ -56,6 +56,8 @@ class Snapshot:
     leaving: Tags
     """[R, C] the row whose result waits or moves down in each element, where outputs stay and
     drain; BUBBLE elsewhere, and at the bottom, where it has left."""
+    leaving_folds: Tags
+    """[R, C] the fold of that result, counted as in `folds`."""
 
 
 Watch = Callable[[Snapshot], None]
@@ -260,10 +262,11 @@ def _snapshot(
     elements: ProcessingElements | OutputElements, cycle: int, phase: Phase, tags: Tags, stride: int
 ) -> Snapshot:
     bubble = tags == BUBBLE
-    results = np.full_like(tags, BUBBLE)
+    results, result_folds = np.full_like(tags, BUBBLE), np.full_like(tags, BUBBLE)
     if isinstance(elements, OutputElements):
         waiting = elements.result_rows
         results = np.where(waiting == BUBBLE, BUBBLE, waiting % elements.array.rows)
+        result_folds = np.where(waiting == BUBBLE, BUBBLE, waiting // elements.array.rows)
     return Snapshot(
         cycle=cycle,
         phase=phase,
@@ -273,4 +276,5 @@ def _snapshot(
         rows=np.where(bubble, BUBBLE, tags % stride),
         folds=np.where(bubble, BUBBLE, tags // stride),
         leaving=results,
+        leaving_folds=result_folds,
     )
