@@ -13,6 +13,7 @@ import click
 from reports.commands.catalogue import machines, models, show
 from reports.commands.compare import compare
 from reports.commands.run import run
+from reports.commands.systolic import systolic
 from reports.commands.trace import trace
 from reports.commands.validate import validate
 from sim.errors import LawViolationError, TokenclockError, did_you_mean
@@ -55,7 +56,7 @@ def commands(ctx: click.Context) -> None:
         click.echo(ctx.get_help())
 
 
-for _command in (compare, run, trace, machines, models, show, validate):
+for _command in (compare, run, trace, machines, models, show, systolic, validate):
     commands.add_command(_command)
 
 

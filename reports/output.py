@@ -22,8 +22,8 @@ class OutputError(TokenclockError):
 def output_folder(out: Path) -> Iterator[Path]:
     """Give a temporary folder whose files move to `out` at the end, and vanish on an error.
 
-    Files that `out` has of other names stay. Whether it can be written is found out before the
-    work begins: OutputError says where it cannot.
+    Folders inside stay folders. Files that `out` has of other names stay. Whether it can be
+    written is found out before the work begins: OutputError says where it cannot.
     """
     try:
         partial = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=_existing_parent(out)))
@@ -33,20 +33,24 @@ def output_folder(out: Path) -> Iterator[Path]:
         yield partial
         try:
             out.mkdir(parents=True, exist_ok=True)
-            for path in sorted(partial.iterdir()):
-                path.replace(out / path.name)
+            for path in sorted(partial.rglob("*")):
+                place = out / path.relative_to(partial)
+                if path.is_dir():
+                    place.mkdir(exist_ok=True)
+                else:
+                    path.replace(place)
         except OSError as error:
             raise _cannot_write(out, error) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def write_atomically(path: Path, text: str) -> None:
+def write_atomically(path: Path, content: str | bytes) -> None:
     """Write one file beside its place, then move it there; OutputError where that cannot be."""
     partial = path.with_name(f".{path.name}.partial")
     try:
         try:
-            partial.write_text(text, encoding="utf-8")
+            partial.write_bytes(content.encode() if isinstance(content, str) else content)
             partial.replace(path)
         finally:
             partial.unlink(missing_ok=True)

@@ -28,9 +28,9 @@ class GemmEnergy:
     """One product in one dataflow, in picojoules by part.
 
     Models: multiply-accumulates; every operand and partial sum that crosses the array's edge, read
-    from or written to on-chip memory; each operand and result once through main memory; static
-    power while the folds run.
-    Ignores: main-memory traffic beyond the compulsory (the on-chip memory holds all operands);
+    from or written to on-chip memory; each operand and result through main memory, once or as
+    often as a plan says; static power while the folds run.
+    Ignores: without a plan, main-memory traffic beyond the compulsory and waits for memory;
     shifts from element to element inside the array; padding of partial folds, which are zeros.
     Source: Chen, Emer and Sze, Eyeriss: A Spatial Architecture for Energy-Efficient Dataflow, ISCA
     2016 (dataflows compared by their accesses to each memory level).
@@ -70,13 +70,20 @@ def gemm_energy(
     clock_hz: int,
     overlapped: bool = False,
     rate: Rate = FULL_RATE,
+    cycles: int | None = None,
+    dram_bytes: int | None = None,
 ) -> GemmEnergy:
-    """Add up one product's energy; EnergyError for a dtype of which none is known."""
+    """Add up one product's energy; EnergyError for a dtype of which none is known.
+
+    `cycles` and `dram_bytes` are those of a plan with memory, or on several arrays, where one is
+    known; by default one array's own cycles, and each operand once.
+    """
     schedule = SystolicSchedule(array, gemm, rate)
-    cycles = schedule.overlapped_cycles if overlapped else schedule.serial_cycles
+    if cycles is None:
+        cycles = schedule.overlapped_cycles if overlapped else schedule.serial_cycles
     sram = edge_bytes(schedule, dtype)
     operands = gemm.m * gemm.k + gemm.k * gemm.n + gemm.m * gemm.n
-    dram = operands * DTYPE_BYTES[dtype]
+    dram = operands * DTYPE_BYTES[dtype] if dram_bytes is None else dram_bytes
     return GemmEnergy(
         dataflow=array.dataflow,
         cycles=cycles,

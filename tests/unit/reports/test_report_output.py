@@ -20,6 +20,16 @@ def test_files_appear_together_at_the_end(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["new"]
 
 
+def test_folders_keep_their_files_apart_also_where_they_exist_already(tmp_path: Path) -> None:
+    for content in ("first", "second"):
+        with output_folder(tmp_path / "out") as folder:
+            for name in ("one", "two"):
+                (folder / name).mkdir()
+                (folder / name / "a.txt").write_text(f"{content} {name}")
+    for name in ("one", "two"):
+        assert (tmp_path / "out" / name / "a.txt").read_text() == f"second {name}"
+
+
 def test_an_error_leaves_nothing(tmp_path: Path) -> None:
     out = tmp_path / "out"
     with pytest.raises(RuntimeError):
