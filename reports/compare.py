@@ -13,9 +13,12 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from reports import tables
 from reports.charts import CHARTS, draw
 from reports.charts.style import png_bytes, svg_text
+from reports.energy import MachineEnergy, machine_energy, why_none
 from reports.headline import headline
 from reports.output import json_text
 from reports.page import render_page
@@ -47,7 +50,7 @@ class Request:
 
     workload: Workload = field(default_factory=Workload)
     machines: tuple[str, ...] = ()
-    """Names or paths; empty for all but the toys."""
+    """Names or paths; empty for one of each kind."""
     engine: Engine = "auto"
 
 
@@ -58,6 +61,8 @@ class Comparison:
     request: Request
     traced: Traced
     results: tuple[RunResult, ...]
+    energies: tuple[MachineEnergy, ...]
+    """Of the results, in their order."""
     failures: tuple[Failure, ...]
 
     @property
@@ -69,8 +74,15 @@ class Comparison:
         workload = self.traced.workload
         return shlex.join(["tokenclock", "compare", *workload.options, *machines, *engine])
 
+    @property
+    def summary(self) -> pd.DataFrame:
+        """The summary table with energy."""
+        return tables.with_energy(tables.summary(self.results), self.results, self.energies)
+
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON: the headline, the trace's facts, and every table."""
+        shown = {name: table(self.results) for name, table in tables.TABLES.items()}
+        shown |= {"summary": self.summary, "energy": tables.energy(self.energies)}
         return {
             "tokenclock": tokenclock_version(),
             "headline": headline(self.results),
@@ -79,9 +91,8 @@ class Comparison:
             "generated": self.traced.generated,
             "trace": trace_facts(self.traced.trace),
             "failures": [{"machine": f.machine, "reason": f.reason} for f in self.failures],
-            "tables": {
-                name: tables.records(table(self.results)) for name, table in tables.TABLES.items()
-            },
+            "no_energy": why_none(self.energies),
+            "tables": {name: tables.records(table) for name, table in shown.items()},
         }
 
 
@@ -107,17 +118,25 @@ def compare(request: Request, *, progress: Progress | None = None) -> Comparison
     machines = [load_machine(name) for name in request.machines or default_machines()]
     traced = run_workload(request.workload)
     results: list[RunResult] = []
+    energies: list[MachineEnergy] = []
     failures: list[Failure] = []
     for number, machine in enumerate(machines):
         report = _part_of(progress, number, len(machines), machine.spec.title)
         try:
-            results.append(run(traced.trace, machine, engine=request.engine, progress=report))
+            result = run(traced.trace, machine, engine=request.engine, progress=report)
         except TokenclockError as error:
             failures.append(Failure(machine=machine.spec.name, reason=str(error)))
+            continue
+        results.append(result)
+        energies.append(machine_energy(result, machine.spec))
     if not results:
         raise TokenclockError(f"no machine can run this: {failures[0].reason}")
     return Comparison(
-        request=request, traced=traced, results=tuple(results), failures=tuple(failures)
+        request=request,
+        traced=traced,
+        results=tuple(results),
+        energies=tuple(energies),
+        failures=tuple(failures),
     )
 
 
@@ -130,13 +149,14 @@ def write_comparison(comparison: Comparison, folder: Path) -> None:
         (folder / f"{name}.svg").write_text(svg_text(figure), encoding="utf-8")
     text = f"{traced.prompt}{traced.generated}" or "(traced by shape: no text)"
     (folder / "generated.txt").write_text(text + "\n", encoding="utf-8")
-    table = tables.with_failures(tables.summary(results), comparison.failures)
+    table = tables.with_failures(comparison.summary, comparison.failures)
     (folder / "comparison.csv").write_text(tables.csv_text(table), encoding="utf-8")
     content = comparison.as_dict()
     (folder / "comparison.json").write_text(json_text(content), encoding="utf-8")
     traced.trace.save(folder / "trace.json.gz")
     svgs = {name: svg_text(figure, for_page=True) for name, figure in figures.items()}
-    (folder / "index.html").write_text(render_page(content, results, svgs), encoding="utf-8")
+    page = render_page(content, results, comparison.energies, svgs)
+    (folder / "index.html").write_text(page, encoding="utf-8")
 
 
 def _part_of(

@@ -13,7 +13,9 @@ from markupsafe import Markup
 
 from reports.charts import CHARTS
 from reports.charts.style import ALL_SWATCHES, fastest_first, parts_of
+from reports.energy import MachineEnergy
 from reports.quantities import percent, si, significant
+from sim.energy import PhaseEnergy
 from sim.result import PhaseRow, RunResult
 from workloads.trace import Phase
 
@@ -22,9 +24,12 @@ _LABELLED_SHARE = 0.1
 
 
 def render_page(
-    content: Mapping[str, Any], results: Sequence[RunResult], svgs: Mapping[str, str]
+    content: Mapping[str, Any],
+    results: Sequence[RunResult],
+    energies: Sequence[MachineEnergy],
+    svgs: Mapping[str, str],
 ) -> str:
-    """Return the page of a comparison: its JSON content, results, and charts as SVG."""
+    """Return the page of a comparison: its JSON content, results, energies and charts as SVG."""
     environment = Environment(
         loader=PackageLoader("reports"),
         autoescape=True,
@@ -41,6 +46,7 @@ def render_page(
         swatches=ALL_SWATCHES,
         figures=[_figure(name, rows, svgs[name]) for name in CHARTS],
         machines=[_machine(result) for result in rows],
+        energies=_energies(results, energies),
         bounds=[_bounds(rows, phase) for phase in Phase if any(r.phase(phase) for r in rows)],
     )
 
@@ -142,6 +148,34 @@ def _bound_cell(row: PhaseRow, name: str) -> dict[str, Any]:
     cycles = row.limits.get(name, 0)
     rate = significant(row.tokens * row.clock_hz / cycles) if cycles else "no limit"
     return {"rate": rate, "nearest": bool(cycles) and cycles == row.limit_cycles}
+
+
+def _energies(
+    results: Sequence[RunResult], energies: Sequence[MachineEnergy]
+) -> list[dict[str, Any]]:
+    """Return cells of the machines of which energy is known, the least for a token first."""
+    known = [
+        (result.title, run)
+        for result, energy in zip(results, energies, strict=True)
+        if (run := energy.run) is not None
+    ]
+    known.sort(key=lambda pair: pair[1].phases[-1].joules_per_token)
+    return [
+        {"title": title, "phases": [_energy_cells(run.phase(phase)) for phase in Phase]}
+        for title, run in known
+    ]
+
+
+def _energy_cells(energy: PhaseEnergy | None) -> tuple[str, str, str]:
+    if energy is None or not energy.joules:
+        return "none", "", ""
+    parts = energy.joules_by_part
+    largest = max(parts, key=lambda part: parts[part])
+    return (
+        si(energy.joules_per_token, "J"),
+        si(energy.watts, "W"),
+        f"{largest} {percent(parts[largest] / energy.joules)}",
+    )
 
 
 def _trace_facts(trace: Mapping[str, Any]) -> list[tuple[str, str]]:

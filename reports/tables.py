@@ -1,4 +1,6 @@
-"""Results as pandas tables: one function a table, all in one dictionary, with JSON and CSV of them.
+"""Results as pandas tables: one function a table, with JSON and CSV of them.
+
+Those that need results alone are in one dictionary; energy needs the machines' descriptions too.
 
 Column names carry their units, as field names do.
 """
@@ -7,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from math import isfinite
+from math import isfinite, nan
 from typing import Any
 
 import pandas as pd
 
 from reports.charts.style import parts_of
+from reports.energy import MachineEnergy
 from sim.result import MemoryRow, PhaseRow, RunResult
 
 Rows = list[dict[str, Any]]
@@ -115,6 +118,42 @@ def limits(results: Sequence[RunResult]) -> pd.DataFrame:
             for phase in result.phases
             for name, cycles in phase.limits.items()
         ]
+    )
+
+
+def energy(energies: Sequence[MachineEnergy]) -> pd.DataFrame:
+    """One row a machine, phase and part with energy: joules, and their share of the phase."""
+    rows = [
+        {
+            "machine": each.machine,
+            "phase": str(phase.phase),
+            "part": part,
+            "joules": joules,
+            "share": joules / phase.joules if phase.joules else 0.0,
+        }
+        for each in energies
+        if each.run is not None
+        for phase in each.run.phases
+        for part, joules in phase.joules_by_part.items()
+    ]
+    return pd.DataFrame(rows, columns=["machine", "phase", "part", "joules", "share"])
+
+
+def with_energy(
+    table: pd.DataFrame, results: Sequence[RunResult], energies: Sequence[MachineEnergy]
+) -> pd.DataFrame:
+    """Add joules per token and mean watts to a summary of `results`; nothing where none is known.
+
+    `energies` are those of the results, in their order.
+    """
+    phases = [
+        energy.run.phase(phase.phase) if energy.run is not None else None
+        for result, energy in zip(results, energies, strict=True)
+        for phase in result.phases
+    ]
+    return table.assign(
+        joules_per_token=[nan if phase is None else phase.joules_per_token for phase in phases],
+        mean_watts=[nan if phase is None else phase.watts for phase in phases],
     )
 
 

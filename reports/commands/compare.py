@@ -21,7 +21,7 @@ from reports.commands.console import (
 if TYPE_CHECKING:
     from reports.compare import Comparison
     from sim.pipeline import Engine
-    from sim.result import PhaseRow
+    from sim.result import PhaseRow, RunResult
 
 TEXT_WIDTH = 96
 ENGINES = ("auto", "simpy", "compiled")
@@ -42,7 +42,7 @@ Examples:
     "--machine",
     "machines",
     multiple=True,
-    help="Name or YAML file; may be repeated.  [default: all but the toys]",
+    help="Name or YAML file; may be repeated.  [default: one of each kind]",
 )
 @click.option(
     "--engine",
@@ -100,12 +100,23 @@ def _print(comparison: Comparison, out: Path) -> None:
             result.machine,
             _rate(result.phase(Phase.PREFILL)),
             _rate(result.phase(Phase.DECODE)),
-            *_decode_cells(result.phase(Phase.DECODE) or result.phases[-1]),
+            *_decode_cells(row := result.phase(Phase.DECODE) or result.phases[-1]),
+            _energy_cell(comparison, result, row),
         ]
         for result in fastest_first(comparison.results)
     ]
-    header = ("machine", "prefill tokens/s", "decode tokens/s", "per token", "binds")
+    header = (
+        "machine",
+        "prefill tokens/s",
+        "decode tokens/s",
+        "per token",
+        "binds",
+        "energy per token",
+    )
     click.echo(aligned(header, rows, text=(0, 4)))
+    problems = dict.fromkeys(each.problem for each in comparison.energies if each.problem)
+    if problems:
+        click.echo(f"energy -: {'; '.join(problems)}")
     for failure in comparison.failures:
         click.echo(f"{failure.machine}  did not run: {failure.reason}")
     click.echo("\n" + textwrap.fill(headline(comparison.results), TEXT_WIDTH))
@@ -116,6 +127,14 @@ def _rate(row: PhaseRow | None) -> str:
     from reports.quantities import significant  # noqa: PLC0415 - start-up time
 
     return "none" if row is None else significant(row.tokens_per_second)
+
+
+def _energy_cell(comparison: Comparison, result: RunResult, row: PhaseRow) -> str:
+    from reports.quantities import si  # noqa: PLC0415 - start-up time
+
+    energy = comparison.energies[comparison.results.index(result)].run
+    phase = energy.phase(row.phase) if energy is not None else None
+    return "-" if phase is None else si(phase.joules_per_token, "J")
 
 
 def _decode_cells(row: PhaseRow) -> tuple[str, str]:

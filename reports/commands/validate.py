@@ -59,11 +59,15 @@ def validate(
             _number(row.reference),
             _number(row.simulated),
             _error(row),
-            " ".join(filter(None, (row.status, row.note))),
+            row.status,
+            row.note,
         ]
         for row in rows
     ]
-    click.echo(aligned(("row", "reference", "simulated", "error", "status"), cells, text=(0, 4)))
+    header = ["row", "reference", "simulated", "error", "status", "note"]
+    if not any(row.note for row in rows):
+        header, cells = header[:-1], [line[:-1] for line in cells]
+    click.echo(aligned(header, cells, text=(0, 4, 5)))
     click.echo(report.summary)
     return 0 if report.passed else 1
 

@@ -114,6 +114,27 @@ def test_a_scenario_whose_answer_changed_exits_with_1(tokenclock, tmp_path: Path
     assert len(content["points"]) == 4  # two lengths, prefill and decode
 
 
+def test_validate_prints_notes_in_a_column_of_their_own_the_worst_first(
+    tokenclock, tmp_path: Path
+) -> None:
+    (tmp_path / "gemm.csv").write_text(
+        "device,dtype,m,n,k,latency_us,note\n"
+        "TPU_v6e,bf16,16,256,256,1000000,\n"
+        "TPU_v6e,bf16,16,512,512,0.000001,SUSPECT\n"
+        "TPU_v6e,fp8,16,512,512,1,\n"
+    )
+    asked = ("validate", "tpu", "--data", tmp_path, "--json", tmp_path / "v.json")
+    ran = tokenclock(*asked, "--worst", 3)
+    header, *rows, _ = ran.out.splitlines()
+    assert ran.code == 1
+    assert header.split() == ["row", "reference", "simulated", "error", "status", "note"]
+    assert "unsupported  no element type of traces is 'fp8'" in rows[0]
+    assert rows[1].endswith("ok           SUSPECT")
+    assert rows[2].endswith("-100 %  ok")
+    notes = [row["note"] for row in json.loads((tmp_path / "v.json").read_text())["rows"]]
+    assert notes == ["", "SUSPECT", "no element type of traces is 'fp8'"]
+
+
 def test_validate_prints_one_line_a_row_and_the_summary_last(tokenclock, tmp_path: Path) -> None:
     where = ("--where", "dataflow=ws")
     ran = tokenclock("validate", "systolic", "--data", DATA, *where, "--json", tmp_path / "v.json")

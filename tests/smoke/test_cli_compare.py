@@ -42,6 +42,25 @@ def test_compare_in_json_prints_what_it_also_writes_and_the_command_that_repeats
     )
 
 
+def test_compare_gives_energy_where_a_description_has_figures(tokenclock, tmp_path: Path) -> None:
+    machines = ("--machine", "tpu-v3-core", "--machine", "toy-4x4")
+    ran = tokenclock("compare", *machines, "--new-tokens", 3, "--out", tmp_path)
+    header, first, second, why, *_ = ran.out.split("\n\n")[1].splitlines()
+    assert header.endswith("energy per token")
+    assert first.startswith("tpu-v3-core")
+    assert first.endswith("J")
+    assert second.endswith("  -")
+    assert why == "energy -: the description has no energy figures"
+    table = pd.read_csv(tmp_path / "comparison.csv")
+    assert table.groupby("machine")["joules_per_token"].count().to_dict() == {
+        "toy-4x4": 0,
+        "tpu-v3-core": 2,
+    }
+    content = json.loads((tmp_path / "comparison.json").read_text())
+    assert {row["machine"] for row in content["tables"]["energy"]} == {"tpu-v3-core"}
+    assert content["no_energy"].startswith("No energy is given of toy-4x4")
+
+
 def test_compare_quietly_prints_nothing_and_the_same_input_gives_the_same_files(
     tokenclock, tmp_path: Path
 ) -> None:

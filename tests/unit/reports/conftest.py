@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
+from reports.energy import MachineEnergy
+from sim.energy import PhaseEnergy, RunEnergy
 from sim.limits import MATRIX, MEMORY, VECTOR
 from sim.result import MemoryRow, OpRow, PhaseRow, RunResult, Shares, UnitRow
 from sim.stalls import CycleStack, StallCause
@@ -189,3 +191,23 @@ def results() -> list[RunResult]:
             stalls={cause.FILL_DRAIN: 55, cause.BANDWIDTH: 30},
         ),
     ]
+
+
+@pytest.fixture(scope="session")
+def energies(results: list[RunResult]) -> list[MachineEnergy]:
+    """Energy of the last of `results`: half of it static, at 100 W."""
+    phases = [
+        PhaseEnergy(
+            phase=phase.phase,
+            seconds=phase.seconds,
+            tokens=phase.tokens,
+            joules_by_part={"static": 50 * phase.seconds, "dram": 50 * phase.seconds},
+        )
+        for phase in results[-1].phases
+    ]
+    run = RunEnergy(machine=results[-1].machine, model="glassllm-en", phases=tuple(phases))
+    unknown = [
+        MachineEnergy(machine=result.machine, run=None, problem="nobody knows")
+        for result in results[:-1]
+    ]
+    return [*unknown, MachineEnergy(machine=results[-1].machine, run=run)]

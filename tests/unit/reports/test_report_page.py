@@ -7,6 +7,7 @@ import pytest
 from reports import tables
 from reports.charts import CHARTS, draw
 from reports.charts.style import ALL_SWATCHES, svg_text
+from reports.energy import MachineEnergy, why_none
 from reports.headline import headline
 from reports.page import describe, render_page
 from sim.result import RunResult
@@ -20,7 +21,7 @@ def svgs(results: list[RunResult]) -> dict[str, str]:
 
 
 @pytest.fixture
-def render(results: list[RunResult], svgs: dict[str, str]) -> Render:
+def render(results: list[RunResult], energies: list[MachineEnergy], svgs: dict[str, str]) -> Render:
     def page(generated: str = "the end", failures: Sequence[tables.Failure] = ()) -> str:
         content = {
             "tokenclock": "0.1.0",
@@ -29,6 +30,7 @@ def render(results: list[RunResult], svgs: dict[str, str]) -> Render:
             "prompt": "Alice",
             "generated": generated,
             "failures": [{"machine": f.machine, "reason": f.reason} for f in failures],
+            "no_energy": why_none(energies),
             "trace": {
                 "model": "glassllm-en",
                 "dtype": "float32",
@@ -41,7 +43,7 @@ def render(results: list[RunResult], svgs: dict[str, str]) -> Render:
                 "digest": "ab" * 32,
             },
         }
-        return render_page(content, results, svgs)
+        return render_page(content, results, energies, svgs)
 
     return page
 
@@ -78,6 +80,15 @@ def test_a_machine_that_did_not_run_is_named_with_the_reason(render: Render) -> 
     page = render(failures=[tables.Failure(machine="toy-4x4", reason="holds 1 GiB only")])
     assert "toy-4x4" in page
     assert "did not run: holds 1 GiB only" in page
+
+
+def test_energy_is_given_where_it_is_known_and_a_sentence_where_not(render: Render) -> None:
+    page = render()
+    energy = page[page.index('id="energy"') : page.index('id="shares"')]
+    assert energy.count('<th scope="row">') == 1
+    assert "<td>100 W</td>" in energy
+    assert "cpu-von-neumann, cpu-harvard" in energy
+    assert "(nobody knows)." in energy
 
 
 def test_colours_are_defined_for_light_and_dark(render: Render) -> None:

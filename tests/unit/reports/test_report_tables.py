@@ -4,7 +4,17 @@ import json
 import pandas as pd
 import pytest
 
-from reports.tables import TABLES, Failure, csv_text, records, summary, with_failures
+from reports.energy import MachineEnergy
+from reports.tables import (
+    TABLES,
+    Failure,
+    csv_text,
+    energy,
+    records,
+    summary,
+    with_energy,
+    with_failures,
+)
 from sim.result import RunResult
 
 
@@ -58,3 +68,21 @@ def test_the_nearest_limit_stands_beside_the_simulated_rate(make_result) -> None
     assert row["nearest_limit_tokens_per_second"] == pytest.approx(
         row["tokens_per_second"] * 3, rel=1e-4
     )
+
+
+def test_joules_per_token_stand_beside_the_rates_and_are_empty_where_unknown(
+    results: list[RunResult], energies: list[MachineEnergy]
+) -> None:
+    rows = records(with_energy(summary(results), results, energies))
+    *unknown, prefill, decode = rows
+    assert {row["joules_per_token"] for row in unknown} == {None}
+    for row in (prefill, decode):
+        assert row["mean_watts"] == pytest.approx(100)
+        assert row["joules_per_token"] == pytest.approx(100 * row["seconds"] / row["tokens"])
+
+
+def test_parts_of_the_energy_sum_to_the_phase(energies: list[MachineEnergy]) -> None:
+    table = energy(energies)
+    assert set(table["machine"]) == {"tpu-v3-core"}
+    assert table.groupby("phase")["share"].sum().tolist() == pytest.approx([1, 1])
+    assert list(energy(energies[:1]).columns) == list(table.columns)
