@@ -156,3 +156,19 @@ def test_a_machine_that_lowers_the_same_operation_differently_is_caught():
 
     with pytest.raises(LawViolationError, match="lowered differently"):
         run(machine_double.trace(), Moody(machine_double.machine().spec))
+
+
+def test_what_a_unit_does_beside_other_operations_is_busy_and_not_idle():
+    class Overlapping(machine_double.ByHandMachine):
+        def lower(self, op, layer):
+            lowered = super().lower(op, layer)
+            return replace(lowered, hidden={"matmul": 1}) if op.kind == "add" else lowered
+
+    plain = run(machine_double.trace(), machine_double.machine())
+    overlapping = run(machine_double.trace(), Overlapping(machine_double.machine().spec))
+    before, after = (
+        next(unit.stack for unit in result.units if unit.name == "matmul")
+        for result in (plain, overlapping)
+    )
+    assert (after.busy - before.busy, before.idle - after.idle) == (6, 6)
+    assert after.total == before.total == overlapping.cycles
