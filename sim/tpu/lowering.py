@@ -36,9 +36,9 @@ MOST_CHUNKS = 48
 """And never finer, so that a step stays quick to compose: beyond, a chunk stands for several."""
 
 
-def lower_matmul(spec: TpuSpec, op: Op, movement: Movement) -> LoweredOp:
-    """Lower a matrix product onto the arrays."""
-    plan = plan_matmul(spec, op, movement)
+def lower_matmul(spec: TpuSpec, op: Op, movement: Movement, *, least_rounds: int = 1) -> LoweredOp:
+    """Lower a matrix product onto the arrays, in at least so many blocks of rows."""
+    plan = plan_matmul(spec, op, movement, least_rounds=least_rounds)
     movement = replace(movement, written_bytes=movement.written_bytes + plan.spilled_bytes)
     run = plan.run
     read = plan.ahead_bytes + plan.late_bytes
@@ -57,10 +57,16 @@ def lower_matmul(spec: TpuSpec, op: Op, movement: Movement) -> LoweredOp:
     )
 
 
-def lower_vector(spec: TpuSpec, op: Op, movement: Movement, unit: VectorUnit) -> LoweredOp:
-    """Lower a row-wise or elementwise operation, or a copy, onto the vector unit."""
+def lower_vector(
+    spec: TpuSpec, op: Op, movement: Movement, unit: VectorUnit, *, hidden_cycles: int = 0
+) -> LoweredOp:
+    """Lower a row-wise or elementwise operation, or a copy, onto the vector unit.
+
+    `hidden_cycles` of its busy cycles run beside the arrays' work on products before it.
+    """
     work = unit.work(op)
     busy, latency = work.busy_cycles(spec.vector), work.latency_cycles(spec.vector)
+    busy -= hidden_cycles
     ahead, late = _read_bytes(movement)
     count = _chunks(spec, max(work.loads, 1), ahead + late + movement.written_bytes)
     stack = CycleStack(busy=busy, stalls={StallCause.DATA_DEPENDENCY: latency})
@@ -75,7 +81,9 @@ def lower_vector(spec: TpuSpec, op: Op, movement: Movement, unit: VectorUnit) ->
         choice=(
             f"{work.loads} register loads, {work.passes} pass{'es' if work.passes > 1 else ''}, "
             f"{work.limiting_slot(spec.vector)} slot"
+            + (f", {hidden_cycles} cycles beside the arrays" if hidden_cycles else "")
         ),
+        hidden={"vector": hidden_cycles},
     )
 
 

@@ -21,7 +21,7 @@ What this model can and cannot say of other machines without caches:
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Any, ClassVar
 
 from sim.lowering import DRAM, LoweredOp, MachineModel, MemoryLevel, Peaks
@@ -29,7 +29,10 @@ from sim.pipeline import StageSpec
 from sim.stalls import StallCause
 from sim.tpu.lowering import CORE_STAGE, SCRATCHPAD, lower_gather, lower_matmul, lower_vector
 from sim.tpu.operands import Movement, Scratchpad
+from sim.tpu.overlap import VectorOverlap
 from sim.tpu.spec import TpuSpec
+from sim.tpu.systolic import Dataflow, Gemm, SystolicSchedule
+from sim.tpu.tiling import AttentionTiling
 from sim.tpu.vector import VectorUnit
 from workloads.trace import Family, Op, Trace
 
@@ -39,11 +42,13 @@ MATMUL_OPERANDS = 2
 class TpuMachine(MachineModel):
     """A TPU core running one compiled program a step.
 
-    Models: matrix products on the arrays, in any dataflow; everything else on the vector unit, one
-    unit at a time; DMA that brings the next chunk's weights while this chunk is computed, across
-    the borders of operations; activations that stay in the scratchpad.
-    Ignores: fusion, the scalar unit, the overlap of vector unit and arrays, the host (a step's
-    launch costs nothing), weights kept in the scratchpad from step to step.
+    Models: matrix products on the arrays, everything else on the vector unit, beside the arrays
+    where the program's dependences allow; DMA that brings the next chunk's weights while this chunk
+    is computed, across the borders of operations; activations that stay in the scratchpad;
+    attention in blocks of rows where its scores would not; a generation loop compiled into one
+    program, so that no step is launched by the host.
+    Ignores: fusion of vector operations with each other, the scalar unit, weights kept in the
+    scratchpad from step to step.
     Source: Norrie et al., The Design Process for Google's Training Chips: TPUv2 and TPUv3, IEEE
     Micro 41(2), 2021.
     """
@@ -62,6 +67,8 @@ class TpuMachine(MachineModel):
     def _forget(self, tensors: tuple[Any, ...]) -> None:
         self._scratchpad = Scratchpad(self.spec.scratchpad.activation_bytes, tensors)
         self._unit = VectorUnit(self.spec.vector, tensors)
+        self._overlap = VectorOverlap()
+        self._tiling: AttentionTiling | None = None
         self._lowered: dict[Hashable, LoweredOp] = {}
 
     def peaks(self) -> Peaks:
@@ -98,6 +105,7 @@ class TpuMachine(MachineModel):
         for block in trace.blocks:
             for op in block.ops:
                 self._require_supported(op)
+        self._tiling = AttentionTiling(trace, self.spec.scratchpad.activation_bytes)
 
     def _require_supported(self, op: Op) -> None:
         if op.family in (Family.GATHER, Family.COPY):
@@ -114,23 +122,57 @@ class TpuMachine(MachineModel):
 
     def lower(self, op: Op, layer: int | None) -> LoweredOp:
         """Lower the next operation; equal shapes with equal movement give one object."""
-        movement = self._scratchpad.move(op, layer)
-        cols = None if op.family in (Family.MATMUL, Family.GATHER) else self._unit.columns(op)
-        case = (op.shape_key, cols, movement)
-        if case not in self._lowered:
-            self._lowered[case] = self._lower(op, movement)
-        return self._lowered[case]
-
-    def _lower(self, op: Op, movement: Movement) -> LoweredOp:
+        tile = self._tiling.of(op) if self._tiling else None
+        movement = self._scratchpad.move(op, layer, tile.inner if tile else frozenset())
         if op.family is Family.MATMUL:
-            return lower_matmul(self.spec, op, movement)
+            return self._lower_matmul(op, movement, tile.blocks if tile else 1)
         if op.family is Family.GATHER:
-            return lower_gather(self.spec, op, movement)
-        return lower_vector(self.spec, op, movement, self._unit)
+            self._overlap.passed()
+            return self._remember((op.shape_key, movement), lambda: self._gather(op, movement))
+        return self._lower_vector(op, movement)
+
+    def _lower_matmul(self, op: Op, movement: Movement, blocks: int) -> LoweredOp:
+        lowered = self._remember(
+            (op.shape_key, movement, blocks),
+            lambda: lower_matmul(self.spec, op, movement, least_rounds=blocks),
+        )
+        pieces, products = self._finished_apart(op)
+        self._overlap.multiplied(lowered.main_cycles, pieces, products)
+        return lowered
+
+    def _finished_apart(self, op: Op) -> tuple[int, int]:
+        """Count the parts of a product that are finished one after another, and whole products."""
+        arrays, dims = self.spec.arrays, op.dims
+        gemm = Gemm(m=dims["m"], n=dims["n"], k=dims["k"])
+        schedule = SystolicSchedule(arrays.array, gemm)
+        # where the reduction lies along the rows, a column of folds adds up to one finished part
+        reduced = arrays.dataflow is not Dataflow.OUTPUT_STATIONARY
+        parts = schedule.folds_across if reduced else schedule.folds
+        return dims["batch"] * parts // arrays.count, dims["batch"] // arrays.count
+
+    def _lower_vector(self, op: Op, movement: Movement) -> LoweredOp:
+        hidden = 0
+        if op.family is not Family.COPY and not movement.waits:
+            hidden = self._overlap.hide(op, self._unit.work(op).busy_cycles(self.spec.vector))
+        else:
+            self._overlap.passed()
+        return self._remember(
+            (op.shape_key, self._unit.columns(op), movement, hidden),
+            lambda: lower_vector(self.spec, op, movement, self._unit, hidden_cycles=hidden),
+        )
+
+    def _gather(self, op: Op, movement: Movement) -> LoweredOp:
+        return lower_gather(self.spec, op, movement)
+
+    def _remember(self, case: Hashable, lower: Callable[[], LoweredOp]) -> LoweredOp:
+        """Lower a case that is new, and give a known one's result again."""
+        if case not in self._lowered:
+            self._lowered[case] = lower()
+        return self._lowered[case]
 
     def state_key(self, layer: int) -> Hashable:
         """Return the activations in the scratchpad, with layers counted from `layer`."""
-        return self._scratchpad.residency.key(layer)
+        return self._scratchpad.residency.key(layer), self._overlap.key()
 
     def skip_layers(self, count: int) -> None:
         """Move on by `count` layers that were proved to repeat."""

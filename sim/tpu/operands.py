@@ -27,6 +27,10 @@ class Fetch:
     """Of an activation that was once on chip: had to be written out to be read again."""
 
 
+STAYS = Fetch(read_bytes=0, late=True)
+"""Nothing to read: the operand is there."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Movement:
     """All that an operation moves between main memory and scratchpad."""
@@ -40,6 +44,11 @@ class Movement:
     def evicted_bytes(self) -> int:
         """Written back for the sake of these reads."""
         return sum(fetch.evicted_bytes for fetch in self.fetches)
+
+    @property
+    def waits(self) -> bool:
+        """Whether anything has to be moved that was not known before the step."""
+        return self.written_bytes > 0 or any(f.read_bytes for f in self.fetches if f.late)
 
 
 class Scratchpad:
@@ -57,10 +66,18 @@ class Scratchpad:
         self.residency = Residency(activation_bytes)
         self._tensors = tensors
 
-    def move(self, op: Op, layer: int | None) -> Movement:
-        """Say what `op` moves, and remember what it leaves in the scratchpad."""
-        fetches = tuple(self._fetch(op, access, layer) for access in op.reads)
-        written = sum(self._write(access, layer) for access in op.writes)
+    def move(self, op: Op, layer: int | None, inner: frozenset[int] = frozenset()) -> Movement:
+        """Say what `op` moves, and remember what it leaves in the scratchpad.
+
+        Tensors named in `inner` are made and used up there, a block at a time.
+        """
+        fetches = tuple(
+            STAYS if access.tensor in inner else self._fetch(op, access, layer)
+            for access in op.reads
+        )
+        written = sum(
+            self._write(access, layer) for access in op.writes if access.tensor not in inner
+        )
         return Movement(fetches=fetches, written_bytes=written)
 
     def _fetch(self, op: Op, access: Access, layer: int | None) -> Fetch:
