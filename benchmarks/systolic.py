@@ -13,8 +13,8 @@ from pathlib import Path
 
 from timing import Figures, best_of
 
-from sim.tpu.partition import Partitioner
-from sim.tpu.systolic import ArraySpec, Dataflow, Gemm, SystolicSchedule
+from sim.tpu.array.partition import Partitioner
+from sim.tpu.array.systolic import ArraySpec, Dataflow, Gemm, SystolicSchedule
 
 ROWS = Path(__file__).parents[1] / "tests" / "validation" / "data" / "systolic"
 REPEATS = 200

@@ -1,8 +1,8 @@
 """A systolic array cycle by cycle, with a name for what each register holds: for pictures.
 
-What is named comes out of `sim.tpu.reference`, where numbers move from register to register: each
-element of A and B is given a number of its own, and the element whose number a register holds is
-its name. No formula of the schedule is used.
+What is named comes out of `sim.tpu.array.reference`, where numbers move from register to register:
+each element of A and B is given a number of its own, and the element whose number a register holds
+is its name. No formula of the schedule is used.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from sim.errors import TokenclockError
-from sim.tpu.elements import BUBBLE, Matrix, Tags
-from sim.tpu.folds import outputs_stay
-from sim.tpu.reference import Snapshot, multiply
-from sim.tpu.systolic import ArraySpec, Dataflow, Drain, Gemm, SystolicSchedule
+from sim.tpu.array.elements import BUBBLE, Matrix, Tags
+from sim.tpu.array.folds import outputs_stay
+from sim.tpu.array.reference import Snapshot, multiply
+from sim.tpu.array.systolic import ArraySpec, Dataflow, Drain, Gemm, SystolicSchedule
 
 MOST_ELEMENTS_ACROSS = 5
 """Rows or columns of an array whose names can still be read."""

@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from sim.errors import CapacityError
-from sim.tpu.address_trace import Line, address_map, dram_trace, sram_trace, write_trace
-from sim.tpu.blocks import Operand
-from sim.tpu.scalesim import (
+from sim.tpu.memory.blocks import Operand
+from sim.tpu.scalesim.address_trace import Line, address_map, dram_trace, sram_trace, write_trace
+from sim.tpu.scalesim.config import ScaleSimConfig, read_config
+from sim.tpu.scalesim.layers import (
     LayerResult,
     run_layer,
     write_bandwidth_report,
     write_compute_report,
 )
-from sim.tpu.scalesim_config import ScaleSimConfig, read_config
-from sim.tpu.scalesim_topology import read_topology
+from sim.tpu.scalesim.topology import read_topology
 
 OPERAND_NAMES = {Operand.A: "IFMAP", Operand.B: "FILTER", Operand.C: "OFMAP"}
 """As in the names of the peer's files."""

@@ -1,7 +1,7 @@
 """One matrix product on systolic arrays: every dataflow's cycles, stalls and energy, and the best.
 
-Without a memory the closed form of `sim.tpu.systolic` says it all. With one, the mapper of
-`sim.tpu.mapping` finds each dataflow's best blocks, and what waits for memory is counted.
+Without a memory the closed form of `sim.tpu.array.systolic` says it all. With one, the mapper of
+`sim.tpu.memory.mapping` finds each dataflow's best blocks, and what waits for memory is counted.
 """
 
 from __future__ import annotations
@@ -15,11 +15,7 @@ from sim.errors import SpecError, did_you_mean
 from sim.machine import load_machine
 from sim.memory.dram import Dram
 from sim.spec import MemorySpec
-from sim.tpu.blocks import ArrayMemory, ArrayUnit, Channel, OperandStore
-from sim.tpu.energy import GemmEnergy, gemm_energy
-from sim.tpu.mapping import Mapped, describe, map_product
-from sim.tpu.spec import STREAM_BUFFERS, TpuSpec
-from sim.tpu.systolic import (
+from sim.tpu.array.systolic import (
     FULL_RATE,
     ArraySpec,
     Dataflow,
@@ -28,6 +24,10 @@ from sim.tpu.systolic import (
     Rate,
     SystolicSchedule,
 )
+from sim.tpu.energy import GemmEnergy, gemm_energy
+from sim.tpu.memory.blocks import ArrayMemory, ArrayUnit, Channel, OperandStore
+from sim.tpu.memory.mapping import Mapped, describe, map_product
+from sim.tpu.spec import STREAM_BUFFERS, TpuSpec
 from workloads.trace import DTYPE_BYTES
 
 DEFAULT_ARRAY = ArraySpec(rows=128, cols=128)

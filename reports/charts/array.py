@@ -13,9 +13,9 @@ from matplotlib.patches import Rectangle
 
 from reports.charts.style import GRID, INK, MUTED, PAPER, RC
 from reports.frames import Cell, Frame, frames
-from sim.tpu.elements import BUBBLE
-from sim.tpu.folds import outputs_stay
-from sim.tpu.systolic import ArraySpec, Dataflow, Drain, Gemm, SystolicSchedule
+from sim.tpu.array.elements import BUBBLE
+from sim.tpu.array.folds import outputs_stay
+from sim.tpu.array.systolic import ArraySpec, Dataflow, Drain, Gemm, SystolicSchedule
 
 STEP_COLOURS = (
     *("#77aadd", "#ee8866", "#eedd88", "#ffaabb", "#99ddff"),

@@ -13,7 +13,7 @@ from reports.commands.scalesim import import_scalesim
 
 if TYPE_CHECKING:
     from reports.systolic import Answer, DataflowRow, Hardware, Srams
-    from sim.tpu.systolic import ArraySpec, Dataflow, Gemm
+    from sim.tpu.array.systolic import ArraySpec, Dataflow, Gemm
 
 DATAFLOWS = ("os", "ws", "is")
 DRAINS = ("direct", "overlapped", "serial")
@@ -104,7 +104,7 @@ def _product(
 ) -> None:
     from reports.output import json_text  # noqa: PLC0415 - start-up time
     from reports.systolic import solve  # noqa: PLC0415 - start-up time
-    from sim.tpu.systolic import Dataflow, Gemm  # noqa: PLC0415 - start-up time
+    from sim.tpu.array.systolic import Dataflow, Gemm  # noqa: PLC0415 - start-up time
 
     m, n, k = extents
     gemm = Gemm(m=m, n=n, k=k)
@@ -139,7 +139,7 @@ def _hardware(given: dict[str, Any]) -> Hardware:
     """Take what a machine says, and put what was given in its place."""
     from reports.systolic import Hardware, machine_hardware, with_bandwidth  # noqa: PLC0415
     from sim.errors import SpecError, did_you_mean  # noqa: PLC0415 - start-up time
-    from sim.tpu.systolic import Drain  # noqa: PLC0415 - start-up time
+    from sim.tpu.array.systolic import Drain  # noqa: PLC0415 - start-up time
     from workloads.trace import DTYPE_BYTES  # noqa: PLC0415 - start-up time
 
     dtype = given.get("dtype")

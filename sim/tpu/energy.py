@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from sim.energy import ACCUMULATOR_BYTES, EnergySpec
-from sim.tpu.systolic import (
+from sim.tpu.array.systolic import (
     FULL_RATE,
     PLACEMENTS,
     ArraySpec,

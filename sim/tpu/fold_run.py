@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sim.stalls import CycleStack, StallCause
-from sim.tpu.systolic import FULL_RATE, ArraySpec, Drain, Rate
+from sim.tpu.array.systolic import FULL_RATE, ArraySpec, Drain, Rate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,11 +27,11 @@ from typing import Any, ClassVar
 from sim.lowering import DRAM, LoweredOp, MachineModel, MemoryLevel, Peaks
 from sim.pipeline import StageSpec
 from sim.stalls import StallCause
+from sim.tpu.array.systolic import Dataflow, Gemm, SystolicSchedule
 from sim.tpu.lowering import CORE_STAGE, SCRATCHPAD, lower_gather, lower_matmul, lower_vector
 from sim.tpu.operands import Movement, Scratchpad
 from sim.tpu.overlap import VectorOverlap
 from sim.tpu.spec import TpuSpec
-from sim.tpu.systolic import Dataflow, Gemm, SystolicSchedule
 from sim.tpu.tiling import AttentionTiling
 from sim.tpu.vector import VectorUnit
 from workloads.trace import Family, Op, Trace

@@ -13,13 +13,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from sim.memory.dram import Dram
-from sim.tpu.blocks import LIES, ArrayMemory, ArrayUnit, Channel, Operand, OperandStore
+from sim.tpu.array.partition import Partition, Partitioner
+from sim.tpu.array.systolic import Dataflow, Gemm
 from sim.tpu.fold_run import FoldRun
-from sim.tpu.mapping import Mapped, describe, map_steady
+from sim.tpu.memory.blocks import LIES, ArrayMemory, ArrayUnit, Channel, Operand, OperandStore
+from sim.tpu.memory.mapping import Mapped, describe, map_steady
 from sim.tpu.operands import Movement
-from sim.tpu.partition import Partition, Partitioner
 from sim.tpu.spec import STREAM_BUFFERS, TpuSpec
-from sim.tpu.systolic import Dataflow, Gemm
 from workloads.trace import Op
 
 EXTENTS = {"m": "rows", "n": "columns", "k": "the reduction"}

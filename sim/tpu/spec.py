@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from sim.energy import EnergySpec
 from sim.errors import did_you_mean
 from sim.spec import MachineSpec, Strict
-from sim.tpu.systolic import ArraySpec, Dataflow, Drain, Rate
+from sim.tpu.array.systolic import ArraySpec, Dataflow, Drain, Rate
 from sim.units import Bytes
 from workloads.trace import DTYPE_BYTES
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sim.errors import UnsupportedOpError
-from sim.tpu.systolic import ArraySpec, Dataflow, Gemm, SystolicSchedule
+from sim.tpu.array.systolic import ArraySpec, Dataflow, Gemm, SystolicSchedule
 from sim.validation.suite import RowOutcome
 from sim.validation.table import TableRow
 

@@ -7,18 +7,18 @@ from hypothesis import strategies as st
 from sim.errors import CapacityError
 from sim.memory.dram import Dram
 from sim.spec import MemorySpec
-from sim.tpu.blocks import (
+from sim.tpu.array.systolic import ArraySpec, Dataflow, Drain, Gemm, SystolicSchedule
+from sim.tpu.memory.blocks import (
     ArrayMemory,
     ArrayUnit,
     Blocking,
     Channel,
     OperandStore,
 )
-from sim.tpu.mapping import map_product
-from sim.tpu.mapping_bounds import ORDERS, candidates
-from sim.tpu.sram import DoubleBuffered, compulsory_bytes
-from sim.tpu.sram_reference import schedule, walk
-from sim.tpu.systolic import ArraySpec, Dataflow, Drain, Gemm, SystolicSchedule
+from sim.tpu.memory.mapping import map_product
+from sim.tpu.memory.mapping_bounds import ORDERS, candidates
+from sim.tpu.memory.sram import DoubleBuffered, compulsory_bytes
+from sim.tpu.memory.sram_reference import schedule, walk
 
 CLOCK_HZ = 10**9
 

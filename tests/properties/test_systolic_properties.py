@@ -5,13 +5,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sim.pipeline import Flow, StageSpec, run_pipeline
-from sim.tpu.fold_run import FoldRun
-from sim.tpu.partition import Partitioner
-from sim.tpu.reference import multiply
-from sim.tpu.skipping import ZeroSkipping
-from sim.tpu.sparse_reference import multiply_skipping, multiply_structured
-from sim.tpu.sparsity import StructuredSparsity, ZeroPattern
-from sim.tpu.systolic import (
+from sim.tpu.array.partition import Partitioner
+from sim.tpu.array.reference import multiply
+from sim.tpu.array.skipping import ZeroSkipping
+from sim.tpu.array.sparse_reference import multiply_skipping, multiply_structured
+from sim.tpu.array.sparsity import StructuredSparsity, ZeroPattern
+from sim.tpu.array.systolic import (
     ArraySpec,
     Dataflow,
     Drain,
@@ -20,6 +19,7 @@ from sim.tpu.systolic import (
     SystolicSchedule,
     sequence_cycles,
 )
+from sim.tpu.fold_run import FoldRun
 
 small = st.integers(min_value=1, max_value=6)
 extent = st.integers(min_value=1, max_value=11)

@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 
 from sim.energy import MULTIPLY, EnergySpec
 from sim.machine import load_machine
+from sim.tpu.array.systolic import ArraySpec, Gemm
 from sim.tpu.energy import dataflows_by_energy
 from sim.tpu.machine import TpuMachine
 from sim.tpu.spec import TpuSpec
-from sim.tpu.systolic import ArraySpec, Gemm
 from sim.tpu.vector import VectorUnit, VectorWork
 from workloads.trace import Access, Family, Op, Phase, Role, Tensor
 

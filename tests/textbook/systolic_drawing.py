@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from sim.tpu.reference import Snapshot, multiply
-from sim.tpu.systolic import ArraySpec
+from sim.tpu.array.reference import Snapshot, multiply
+from sim.tpu.array.systolic import ArraySpec
 
 A_3X3 = np.array([[1.0, 2, 3], [4, 5, 6], [7, 8, 9]])
 B_3X3 = np.array([[1.0, 0, 2], [0, 1, 0], [3, 0, 1]])

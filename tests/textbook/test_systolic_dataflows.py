@@ -5,10 +5,10 @@ import pytest
 from systolic_drawing import A_3X3, B_3X3, drawing, leaving, watched
 
 from sim.stalls import StallCause
-from sim.tpu.elements import CollisionError
-from sim.tpu.folds import cut
-from sim.tpu.reference import multiply, run_outputs
-from sim.tpu.systolic import ArraySpec, Dataflow, Drain, Gemm, Rate, SystolicSchedule
+from sim.tpu.array.elements import CollisionError
+from sim.tpu.array.folds import cut
+from sim.tpu.array.reference import multiply, run_outputs
+from sim.tpu.array.systolic import ArraySpec, Dataflow, Drain, Gemm, Rate, SystolicSchedule
 
 OS_3X3 = ArraySpec(rows=3, cols=3, dataflow=Dataflow.OUTPUT_STATIONARY)
 IS_3X3 = ArraySpec(rows=3, cols=3, dataflow=Dataflow.INPUT_STATIONARY)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from systolic_drawing import A_3X3, B_3X3, drawing, watched
 
-from sim.tpu.reference import multiply
-from sim.tpu.systolic import ArraySpec, Gemm, SystolicSchedule
+from sim.tpu.array.reference import multiply
+from sim.tpu.array.systolic import ArraySpec, Gemm, SystolicSchedule
 
 
 def test_three_rows_through_a_3x3_array_take_ten_cycles() -> None:

@@ -16,10 +16,10 @@ import pytest
 
 from sim.memory.dram import Dram
 from sim.spec import MemorySpec
-from sim.tpu.blocks import ArrayMemory, ArrayUnit, Blocking, Channel, OperandStore
-from sim.tpu.sram import DoubleBuffered
-from sim.tpu.sram_reference import schedule
-from sim.tpu.systolic import ArraySpec, Gemm
+from sim.tpu.array.systolic import ArraySpec, Gemm
+from sim.tpu.memory.blocks import ArrayMemory, ArrayUnit, Blocking, Channel, OperandStore
+from sim.tpu.memory.sram import DoubleBuffered
+from sim.tpu.memory.sram_reference import schedule
 
 CLOCK_HZ = 1_000_000_000
 PORT_BYTES_PER_CYCLE = 32 * 8

@@ -8,7 +8,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from reports.charts.array import array_picture
 from reports.charts.style import svg_text
 from reports.frames import Frame, PictureError, frames
-from sim.tpu.systolic import ArraySpec, Dataflow, Drain, Gemm
+from sim.tpu.array.systolic import ArraySpec, Dataflow, Drain, Gemm
 
 FLOWS = list(Dataflow)
 

@@ -8,8 +8,8 @@ import pytest
 from reports.systolic import Hardware, machine_hardware, solve, with_bandwidth
 from sim.errors import CapacityError, SpecError
 from sim.machine import load_machine
+from sim.tpu.array.systolic import ArraySpec, Dataflow, Drain, Gemm, sequence_cycles
 from sim.tpu.energy import dataflows_by_energy
-from sim.tpu.systolic import ArraySpec, Dataflow, Drain, Gemm, sequence_cycles
 
 SMALL = Hardware(array=ArraySpec(rows=4, cols=4))
 FLOWS = tuple(Dataflow)

@@ -2,8 +2,8 @@
 
 from sim.memory.dram import Dram
 from sim.spec import MemorySpec
-from sim.tpu.blocks import ArrayMemory, ArrayUnit, Channel, OperandStore
-from sim.tpu.systolic import ArraySpec, Dataflow
+from sim.tpu.array.systolic import ArraySpec, Dataflow
+from sim.tpu.memory.blocks import ArrayMemory, ArrayUnit, Channel, OperandStore
 
 
 def dram(bytes_per_cycle: int, *, latency_cycles: int = 0) -> Dram:

@@ -7,7 +7,12 @@ import pytest
 from sram_cases import memory, unit
 
 from sim.errors import UnsupportedOpError
-from sim.tpu.address_trace import (
+from sim.tpu.array.reference import Snapshot, multiply
+from sim.tpu.array.systolic import ArraySpec, Dataflow, Drain, Gemm
+from sim.tpu.memory.blocks import Blocking, Operand
+from sim.tpu.memory.sram import DoubleBuffered
+from sim.tpu.memory.sram_reference import schedule
+from sim.tpu.scalesim.address_trace import (
     IDLE,
     AddressMap,
     address_map,
@@ -15,13 +20,8 @@ from sim.tpu.address_trace import (
     sram_trace,
     write_trace,
 )
-from sim.tpu.blocks import Blocking, Operand
-from sim.tpu.reference import Snapshot, multiply
-from sim.tpu.scalesim_config import ScaleSimConfig
-from sim.tpu.scalesim_topology import Convolution, Layer
-from sim.tpu.sram import DoubleBuffered
-from sim.tpu.sram_reference import schedule
-from sim.tpu.systolic import ArraySpec, Dataflow, Drain, Gemm
+from sim.tpu.scalesim.config import ScaleSimConfig
+from sim.tpu.scalesim.topology import Convolution, Layer
 
 GEMM = Gemm(m=5, n=4, k=7)
 ARRAY = {flow: ArraySpec(rows=3, cols=2, dataflow=flow) for flow in Dataflow}

@@ -3,8 +3,8 @@
 import pytest
 
 from sim.energy import EnergySpec
+from sim.tpu.array.systolic import ArraySpec, Dataflow, Gemm
 from sim.tpu.energy import GemmEnergy, dataflows_by_energy, gemm_energy
-from sim.tpu.systolic import ArraySpec, Dataflow, Gemm
 
 SPEC = EnergySpec(process_nanometres=7, memory_picojoules_per_bit=4, static_watts=0)
 WS, OS, IS = Dataflow.WEIGHT_STATIONARY, Dataflow.OUTPUT_STATIONARY, Dataflow.INPUT_STATIONARY

@@ -4,10 +4,10 @@ import pytest
 from sram_cases import memory, unit
 
 from sim.errors import CapacityError
-from sim.tpu.blocks import Operand
-from sim.tpu.mapping import describe, map_product, map_steady
-from sim.tpu.mapping_bounds import tile_choices
-from sim.tpu.systolic import Gemm
+from sim.tpu.array.systolic import Gemm
+from sim.tpu.memory.blocks import Operand
+from sim.tpu.memory.mapping import describe, map_product, map_steady
+from sim.tpu.memory.mapping_bounds import tile_choices
 
 
 def test_the_loop_is_innermost_that_keeps_the_operand_that_does_not_fit() -> None:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from sim.tpu.partition import Partitioner
-from sim.tpu.systolic import ArraySpec, Dataflow, Gemm, Rate
+from sim.tpu.array.partition import Partitioner
+from sim.tpu.array.systolic import ArraySpec, Dataflow, Gemm, Rate
 
 WS_4X4 = ArraySpec(rows=4, cols=4)
 OS_4X4 = ArraySpec(rows=4, cols=4, dataflow=Dataflow.OUTPUT_STATIONARY)

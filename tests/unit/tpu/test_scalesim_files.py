@@ -6,8 +6,10 @@ from dataclasses import replace
 import pytest
 
 from sim.errors import CapacityError, SpecError
-from sim.tpu.blocks import Operand
-from sim.tpu.scalesim import (
+from sim.tpu.array.systolic import ArraySpec, Dataflow, Gemm
+from sim.tpu.memory.blocks import Operand
+from sim.tpu.scalesim.config import ScaleSimConfig, read_config
+from sim.tpu.scalesim.layers import (
     COMPUTE_COLUMNS,
     run_layer,
     run_layers,
@@ -15,9 +17,7 @@ from sim.tpu.scalesim import (
     write_bandwidth_report,
     write_compute_report,
 )
-from sim.tpu.scalesim_config import ScaleSimConfig, read_config
-from sim.tpu.scalesim_topology import Layer, read_topology
-from sim.tpu.systolic import ArraySpec, Dataflow, Gemm
+from sim.tpu.scalesim.topology import Layer, read_topology
 
 CONFIG = """\
 [general]

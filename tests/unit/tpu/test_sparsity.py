@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from sim.tpu.skipping import ZeroSkipping
-from sim.tpu.sparse_reference import multiply_skipping, multiply_structured
-from sim.tpu.sparsity import StructuredSparsity, ZeroPattern
-from sim.tpu.systolic import ArraySpec, Dataflow, Gemm
+from sim.tpu.array.skipping import ZeroSkipping
+from sim.tpu.array.sparse_reference import multiply_skipping, multiply_structured
+from sim.tpu.array.sparsity import StructuredSparsity, ZeroPattern
+from sim.tpu.array.systolic import ArraySpec, Dataflow, Gemm
 
 TWO_OF_FOUR = StructuredSparsity()
 WS_4X4 = ArraySpec(rows=4, cols=4)

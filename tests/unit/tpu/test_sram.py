@@ -6,10 +6,10 @@ from sram_cases import dram, memory, unit
 
 from sim.errors import CapacityError
 from sim.stalls import StallCause
-from sim.tpu.blocks import ArrayUnit, Blocking, BlockNest, Channel, Operand, OperandStore
-from sim.tpu.sram import DoubleBuffered, Moved
-from sim.tpu.sram_reference import schedule, walk
-from sim.tpu.systolic import ArraySpec, Gemm
+from sim.tpu.array.systolic import ArraySpec, Gemm
+from sim.tpu.memory.blocks import ArrayUnit, Blocking, BlockNest, Channel, Operand, OperandStore
+from sim.tpu.memory.sram import DoubleBuffered, Moved
+from sim.tpu.memory.sram_reference import schedule, walk
 
 TWO_FOLDS = Gemm(m=8, n=8, k=4)
 ONE_FOLD_A_BLOCK = Blocking(m=8, n=4, k=4, order="nkm")

@@ -11,12 +11,12 @@ from sim.lowering import DRAM, LoweredOp
 from sim.machine import load_machine
 from sim.run import run
 from sim.stalls import StallCause
+from sim.tpu.array.partition import Partitioner
+from sim.tpu.array.systolic import Dataflow, Drain, Gemm, SystolicSchedule
 from sim.tpu.lowering import SCRATCHPAD
 from sim.tpu.machine import TpuMachine
 from sim.tpu.matmul import plan_matmul
 from sim.tpu.operands import Fetch, Movement
-from sim.tpu.partition import Partitioner
-from sim.tpu.systolic import Dataflow, Drain, Gemm, SystolicSchedule
 from workloads import generate
 from workloads.trace import Op, Role
 from workloads.zoo import load_model

@@ -21,8 +21,8 @@ from functools import cached_property
 
 import numpy as np
 
-from sim.tpu.sparsity import Indices, ZeroPattern
-from sim.tpu.systolic import FULL_RATE, ArraySpec, Dataflow, Gemm, Rate, sequence_cycles
+from sim.tpu.array.sparsity import Indices, ZeroPattern
+from sim.tpu.array.systolic import FULL_RATE, ArraySpec, Dataflow, Gemm, Rate, sequence_cycles
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sim.errors import SpecError, did_you_mean
-from sim.tpu.systolic import ArraySpec, Dataflow
+from sim.tpu.array.systolic import ArraySpec, Dataflow
 
 KNOWN_KEYS: Mapping[str, tuple[str, ...]] = {
     "general": ("run_name",),

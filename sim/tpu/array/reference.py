@@ -16,7 +16,7 @@ from typing import Literal
 
 import numpy as np
 
-from sim.tpu.elements import (
+from sim.tpu.array.elements import (
     BUBBLE,
     BufferedElements,
     CollisionError,
@@ -25,8 +25,8 @@ from sim.tpu.elements import (
     ProcessingElements,
     Tags,
 )
-from sim.tpu.folds import Tile, cut, outputs_stay
-from sim.tpu.systolic import ArraySpec, Dataflow
+from sim.tpu.array.folds import Tile, cut, outputs_stay
+from sim.tpu.array.systolic import ArraySpec, Dataflow
 
 Phase = Literal["load", "stream", "drain"]
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise, product
 
-from sim.tpu.systolic import FULL_RATE, ArraySpec, Gemm, Rate, SystolicSchedule
+from sim.tpu.array.systolic import FULL_RATE, ArraySpec, Gemm, Rate, SystolicSchedule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sim.errors import SpecError
-from sim.tpu.scalesim_config import Entry, read_text
-from sim.tpu.systolic import Gemm
+from sim.tpu.array.systolic import Gemm
+from sim.tpu.scalesim.config import Entry, read_text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

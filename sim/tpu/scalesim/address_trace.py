@@ -17,11 +17,11 @@ from typing import NamedTuple, TextIO
 import numpy as np
 
 from sim.errors import UnsupportedOpError
-from sim.tpu.blocks import TOUCHES, Operand
-from sim.tpu.scalesim_config import ScaleSimConfig
-from sim.tpu.scalesim_topology import Convolution, Layer
-from sim.tpu.sram import DoubleBuffered
-from sim.tpu.systolic import ArraySpec, Dataflow, Drain, Gemm, SystolicSchedule
+from sim.tpu.array.systolic import ArraySpec, Dataflow, Drain, Gemm, SystolicSchedule
+from sim.tpu.memory.blocks import TOUCHES, Operand
+from sim.tpu.memory.sram import DoubleBuffered
+from sim.tpu.scalesim.config import ScaleSimConfig
+from sim.tpu.scalesim.topology import Convolution, Layer
 
 IDLE = -1
 """In the place of an address: the port has nothing to do, or the pixel lies outside the input."""
@@ -86,7 +86,8 @@ def sram_trace(
     """
     if array.dataflow is Dataflow.OUTPUT_STATIONARY and array.drain is not Drain.DIRECT:
         raise UnsupportedOpError(
-            f"no address trace of a '{array.drain}' drain; it belongs in sim/tpu/address_trace.py"
+            f"no address trace of a '{array.drain}' drain; "
+            "it belongs in sim/tpu/scalesim/address_trace.py"
         )
     schedule = SystolicSchedule(array, gemm)
     place = schedule.placement

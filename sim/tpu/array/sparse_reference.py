@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from sim.tpu.elements import Matrix
-from sim.tpu.folds import Tile, outputs_stay, padded
-from sim.tpu.reference import Product, multiply, run_tiles
-from sim.tpu.skipping import SkippedFold, ZeroSkipping
-from sim.tpu.sparsity import StructuredSparsity, ZeroPattern
-from sim.tpu.systolic import ArraySpec, Dataflow
+from sim.tpu.array.elements import Matrix
+from sim.tpu.array.folds import Tile, outputs_stay, padded
+from sim.tpu.array.reference import Product, multiply, run_tiles
+from sim.tpu.array.skipping import SkippedFold, ZeroSkipping
+from sim.tpu.array.sparsity import StructuredSparsity, ZeroPattern
+from sim.tpu.array.systolic import ArraySpec, Dataflow
 
 
 def multiply_structured(

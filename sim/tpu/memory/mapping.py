@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from sim.errors import CapacityError
-from sim.tpu.blocks import ArrayMemory, ArrayUnit, Numbers
-from sim.tpu.mapping_bounds import candidates
-from sim.tpu.sram import DoubleBuffered
-from sim.tpu.systolic import Gemm
+from sim.tpu.array.systolic import Gemm
+from sim.tpu.memory.blocks import ArrayMemory, ArrayUnit, Numbers
+from sim.tpu.memory.mapping_bounds import candidates
+from sim.tpu.memory.sram import DoubleBuffered
 
 Key = tuple[int, int, int, int]
 """What is compared: cycles, bytes moved, the arrays' own cycles, the place among the candidates."""

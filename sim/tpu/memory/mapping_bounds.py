@@ -14,7 +14,8 @@ from itertools import pairwise, permutations
 
 import numpy as np
 
-from sim.tpu.blocks import (
+from sim.tpu.array.systolic import Drain, Gemm
+from sim.tpu.memory.blocks import (
     ABSENT,
     LIES,
     STAYS,
@@ -26,7 +27,6 @@ from sim.tpu.blocks import (
     Numbers,
     Operand,
 )
-from sim.tpu.systolic import Drain, Gemm
 
 ORDERS = tuple("".join(order) for order in permutations("kmn"))
 

@@ -5,7 +5,7 @@ its place in the group. The array works on N / M as many rows of weights, and ea
 one of M inputs that its weight belongs to: the same schedule, shorter.
 
 Unstructured and block sparsity: `ZeroPattern` says which elements or blocks are there and what it
-takes to store them; `sim.tpu.skipping` what an array can leave out.
+takes to store them; `sim.tpu.array.skipping` what an array can leave out.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from sim.tpu.systolic import FULL_RATE, ArraySpec, Gemm, Rate, SystolicSchedule
+from sim.tpu.array.systolic import FULL_RATE, ArraySpec, Gemm, Rate, SystolicSchedule
 
 Matrix = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]

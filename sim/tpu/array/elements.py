@@ -12,7 +12,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from sim.tpu.systolic import ArraySpec, Drain
+from sim.tpu.array.systolic import ArraySpec, Drain
 
 Matrix = npt.NDArray[np.float64]
 Tags = npt.NDArray[np.int64]

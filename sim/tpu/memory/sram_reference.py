@@ -14,8 +14,8 @@ from itertools import product
 import numpy as np
 
 from sim.pipeline import Engine, Flow, Schedule, StageSpec, run_pipeline
-from sim.tpu.blocks import ABSENT, TOUCHES, Operand
-from sim.tpu.sram import DoubleBuffered
+from sim.tpu.memory.blocks import ABSENT, TOUCHES, Operand
+from sim.tpu.memory.sram import DoubleBuffered
 
 STAGES = (StageSpec(name="dma"), StageSpec(name="arrays"))
 

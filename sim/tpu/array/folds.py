@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sim.tpu.elements import Matrix
-from sim.tpu.systolic import ArraySpec, Dataflow
+from sim.tpu.array.elements import Matrix
+from sim.tpu.array.systolic import ArraySpec, Dataflow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -37,8 +37,9 @@ import numpy as np
 
 from sim.errors import CapacityError
 from sim.stalls import CycleStack, StallCause
-from sim.tpu.block_cycles import BlockCycles
-from sim.tpu.blocks import (
+from sim.tpu.array.systolic import Gemm
+from sim.tpu.memory.block_cycles import BlockCycles
+from sim.tpu.memory.blocks import (
     ABSENT,
     ArrayMemory,
     ArrayUnit,
@@ -47,7 +48,6 @@ from sim.tpu.blocks import (
     Numbers,
     Operand,
 )
-from sim.tpu.systolic import Gemm
 
 NEIGHBOURHOOD = 6
 """A block's cycles depend on its neighbours from two before to two behind, so that along a loop

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sim.memory.dram import Dram
-from sim.tpu.systolic import FULL_RATE, ArraySpec, Dataflow, Gemm, Rate
+from sim.tpu.array.systolic import FULL_RATE, ArraySpec, Dataflow, Gemm, Rate
 
 Numbers = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]

@@ -154,7 +154,7 @@ PLACEMENTS: Mapping[Dataflow, Callable[[Gemm], Placement]] = {
     Dataflow.OUTPUT_STATIONARY: lambda g: Placement(on_rows=g.m, on_cols=g.n, streamed=g.k),
     Dataflow.INPUT_STATIONARY: lambda g: Placement(on_rows=g.k, on_cols=g.m, streamed=g.n),
 }
-"""Dataflows with a schedule here and a reference in `sim.tpu.reference`."""
+"""Dataflows with a schedule here and a reference in `sim.tpu.array.reference`."""
 
 
 def place(array: ArraySpec, gemm: Gemm) -> Placement:

@@ -16,7 +16,8 @@ from typing import TextIO
 from sim.errors import CapacityError
 from sim.memory.dram import Dram
 from sim.spec import MemorySpec
-from sim.tpu.blocks import (
+from sim.tpu.array.systolic import SystolicSchedule
+from sim.tpu.memory.blocks import (
     LIES,
     TOUCHES,
     ArrayMemory,
@@ -26,10 +27,9 @@ from sim.tpu.blocks import (
     Operand,
     OperandStore,
 )
-from sim.tpu.scalesim_config import ScaleSimConfig
-from sim.tpu.scalesim_topology import Layer
-from sim.tpu.sram import DoubleBuffered
-from sim.tpu.systolic import SystolicSchedule
+from sim.tpu.memory.sram import DoubleBuffered
+from sim.tpu.scalesim.config import ScaleSimConfig
+from sim.tpu.scalesim.topology import Layer
 
 WORD_BYTES = 1
 """The peer's word; operands, partial sums and results alike."""

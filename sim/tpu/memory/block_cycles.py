@@ -6,8 +6,8 @@ from itertools import product
 
 import numpy as np
 
-from sim.tpu.blocks import LIES, STAYS, ArrayUnit, BlockNest, Flags, Numbers, Operand
-from sim.tpu.systolic import Drain
+from sim.tpu.array.systolic import Drain
+from sim.tpu.memory.blocks import LIES, STAYS, ArrayUnit, BlockNest, Flags, Numbers, Operand
 
 
 class BlockCycles:
