@@ -40,18 +40,31 @@ def components(package: Path | None = None) -> list[Component]:
     ]
 
 
-def fidelity_table() -> str:
-    """Return the table in Markdown, one row a component."""
+def fidelity_tables() -> str:
+    """Return a table in Markdown for each area of the simulator, folded away under its name."""
+    areas: dict[str, list[Component]] = {}
+    for component in components():
+        area = "/".join(component.path.split("/")[:-1][:2])
+        areas.setdefault(area, []).append(component)
+    return "\n".join(_area_table(area, found) for area, found in areas.items())
+
+
+def _area_table(area: str, found: list[Component]) -> str:
     rows = [
+        f"<details><summary><code>{area}/</code>: {', '.join(c.name for c in found)}</summary>",
+        "",
         "| Component | Models | Ignores | Source |",
         "| --- | --- | --- | --- |",
         *(
             f"| [`{c.name}`]({c.path}) | {_cell(c.models)} | {_cell(c.ignores)} "
             f"| {_cell(c.source)} |"
-            for c in components()
+            for c in found
         ),
+        "",
+        "</details>",
+        "",
     ]
-    return "\n".join(rows) + "\n"
+    return "\n".join(rows)
 
 
 def fidelity_lines(docstring: str) -> dict[str, str]:

@@ -18,7 +18,7 @@ import click
 from reports.charts import CHARTS, draw
 from reports.charts.style import fastest_first, svg_text
 from reports.compare import Comparison, Request, compare
-from reports.fidelity import fidelity_table
+from reports.fidelity import fidelity_tables
 from reports.headline import headline
 from reports.output import write_atomically
 from reports.quantities import percent, significant
@@ -133,7 +133,7 @@ def main(data: Path | None) -> None:
     text = README.read_text(encoding="utf-8")
     text = with_region(text, "chart", chart_links())
     text = with_region(text, "comparison", comparison_table(comparison))
-    text = with_region(text, "fidelity", fidelity_table())
+    text = with_region(text, "fidelity", fidelity_tables())
     if data is not None:
         text = with_region(text, "validation", validation_table(data))
     write_atomically(README, text)

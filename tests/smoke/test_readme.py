@@ -6,15 +6,15 @@ from pathlib import Path
 import pytest
 
 from reports.compare import Request, compare
-from reports.fidelity import fidelity_table
+from reports.fidelity import fidelity_tables
 from reports.readme import README, comparison_table, with_region
 
 ROOT = Path(__file__).parents[2]
 TEXT = README.read_text(encoding="utf-8")
 
 
-def test_the_fidelity_table_is_the_docstrings():
-    assert with_region(TEXT, "fidelity", fidelity_table()) == TEXT, "run `make readme`"
+def test_the_fidelity_tables_is_the_docstrings():
+    assert with_region(TEXT, "fidelity", fidelity_tables()) == TEXT, "run `make readme`"
 
 
 def test_the_comparison_is_what_the_demo_computes():

@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from reports.fidelity import components, fidelity_lines, fidelity_table
+from reports.fidelity import components, fidelity_lines, fidelity_tables
 
 
 def test_a_line_goes_on_until_the_next_key_or_an_empty_line() -> None:
@@ -27,8 +27,16 @@ def test_components_are_found_without_importing_them(tmp_path: Path) -> None:
     assert (found.models, found.ignores, found.source) == ("m.", "i.", "s.")
 
 
-def test_the_table_has_a_row_for_the_one_mechanism() -> None:
-    table = fidelity_table()
-    assert table.startswith("| Component | Models | Ignores | Source |\n")
-    assert "[`Latch`](sim/pipeline.py)" in table
-    assert all(line.count(" | ") == 3 for line in table.splitlines())
+def test_every_area_has_a_table_with_its_components() -> None:
+    tables = fidelity_tables()
+    areas = tables.split("<details>")[1:]
+    assert {area.split("<code>")[1].split("/</code>")[0] for area in areas} >= {
+        "sim",
+        "sim/cpu",
+        "sim/gpu",
+        "sim/memory",
+        "sim/tpu",
+    }
+    assert "[`Latch`](sim/pipeline.py)" in areas[0]
+    rows = [line for line in tables.splitlines() if line.startswith("| ")]
+    assert all(line.count(" | ") == 3 for line in rows)
