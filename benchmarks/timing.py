@@ -29,7 +29,8 @@ class Figures:
 
     def show(self, what: str, figure: float, unit: str) -> None:
         """Print one figure on one line, with two significant digits: more do not repeat."""
-        text = f"{float(f'{figure:.2g}'):,g} {unit}"
+        rounded = float(f"{figure:.2g}")
+        text = f"{rounded:,.0f} {unit}" if rounded >= 1000 else f"{rounded:g} {unit}"
         print(f"{what:<72}{text:>20}", flush=True)
         self.rows.append(f"| {what} | {text} |")
 

@@ -46,7 +46,9 @@ def lower_matmul(spec: TpuSpec, op: Op, movement: Movement, *, least_rounds: int
     edges = [run.count * i // count for i in range(count + 1)]
     times = [0, *(run.spent(edge) for edge in edges[1:])]
     core = np.array([end - begin for begin, end in pairwise(times)], dtype=np.int64)
-    stack = run.stack()
+    moved = read + movement.written_bytes + movement.evicted_bytes
+    dram = Dram(spec.memory, spec.clock_hz)
+    stack = _behind_bytes(run.stack(), dram.transfer_cycles(moved))
     return LoweredOp(
         uops=chunk_uops(spec, core, plan.ahead_bytes, plan.late_bytes, movement),
         main_stage=CORE_STAGE,
@@ -55,6 +57,21 @@ def lower_matmul(spec: TpuSpec, op: Op, movement: Movement, *, least_rounds: int
         traffic=_traffic(read, movement, used_bytes=plan.stream_bytes, made_bytes=op.bytes_written),
         choice=f"{plan.choice}, {count} chunk{'s' if count > 1 else ''}",
     )
+
+
+def _behind_bytes(stack: CycleStack, dma_cycles: int) -> CycleStack:
+    """Charge to bandwidth what the arrays wait for themselves while bytes are still under way.
+
+    Without those waits the arrays would have waited for the bytes as long: they cost nothing.
+    """
+    stalls = dict(stack.stalls)
+    covered = max(0, dma_cycles - stack.busy)
+    for cause in (StallCause.STRUCTURAL, StallCause.FILL_DRAIN):
+        moved = min(stalls.get(cause, 0), covered)
+        stalls[cause] = stalls.get(cause, 0) - moved
+        stalls[StallCause.BANDWIDTH] = stalls.get(StallCause.BANDWIDTH, 0) + moved
+        covered -= moved
+    return CycleStack(busy=stack.busy, idle=stack.idle, stalls=stalls)
 
 
 def lower_vector(

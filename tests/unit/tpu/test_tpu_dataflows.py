@@ -1,5 +1,6 @@
 """Products on arrays of any dataflow, on one and on several: cycles and bytes by hand, and laws."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
@@ -31,9 +32,16 @@ def product(m: int, n: int, k: int, batch: int = 1) -> tuple[Builder, Op]:
     return build, replace(op, dims={"batch": batch, "m": m, "n": n, "k": k})
 
 
-def lowered(m: int, n: int, k: int, **arrays: object) -> LoweredOp:
+AMPLE = {"memory__bandwidth_bytes_per_second": "100 TB/s", "memory__latency_ticks": "0 ns"}
+"""No byte is waited for."""
+
+
+def lowered(
+    m: int, n: int, k: int, memory: Mapping[str, object] | None = None, **arrays: object
+) -> LoweredOp:
     build, op = product(m, n, k)
-    machine = TpuMachine(spec("toy-4x4", **{f"arrays__{key}": arrays[key] for key in arrays}))
+    changes = {f"arrays__{key}": arrays[key] for key in arrays} | dict(memory or {})
+    machine = TpuMachine(spec("toy-4x4", **changes))
     machine.start(build.trace(op))
     return machine.lower(op, None)
 
@@ -83,7 +91,7 @@ array_changes = st.fixed_dictionaries(
 def test_one_product_on_one_array_takes_what_its_schedule_takes(
     arrays: dict[str, object], m: int, n: int, k: int
 ) -> None:
-    made = lowered(m, n, k, **arrays)
+    made = lowered(m, n, k, AMPLE, **arrays)
     machine = spec("toy-4x4", **{f"arrays__{key}": arrays[key] for key in arrays}).arrays
     schedule = SystolicSchedule(machine.array, Gemm(m=m, n=n, k=k), machine.rate("float32"))
     overlapped = machine.double_buffered_weights

@@ -6,7 +6,7 @@ from tpu_cases import Builder, composed, spec, tensor
 
 from sim.errors import UnsupportedOpError
 from sim.lowering import DRAM
-from sim.stalls import StallCause
+from sim.stalls import CycleStack, StallCause
 from sim.tpu.machine import TpuMachine
 from sim.tpu.overlap import WINDOW
 from workloads.trace import Family, Op, Phase, Role
@@ -16,6 +16,10 @@ DMA, CORE = 0, 1
 X = tensor("x", 10, 4)
 WEIGHT = tensor("w", 4, 8, role=Role.WEIGHT)
 Y = tensor("y", 10, 8)
+
+
+AMPLE = {"memory__bandwidth_bytes_per_second": "1 TB/s"}
+"""More than the array can ask for."""
 
 
 def toy(**changes: object) -> TpuMachine:
@@ -127,6 +131,8 @@ def test_double_buffered_weights_hide_all_loads_but_the_first() -> None:
     _, uops = composed(machine, build, make_x, product)
     # 4 to load and 10 to stream; then 10 to stream and 6 to cross
     assert uops[1:] == [[16, 14], [16, 16]]
+    machine = toy(arrays__double_buffered_weights=True, **AMPLE)
+    composed(machine, build, make_x, product)
     stack = machine.lower(product, None).stack
     assert (stack.busy, dict(stack.stalls)) == (20, {StallCause.FILL_DRAIN: 4 + 6})
 
@@ -135,12 +141,33 @@ def test_one_row_waits_for_the_weight_port() -> None:
     build = Builder()
     row, result = tensor("row", 1, 4), tensor("result", 1, 8)
     make, product = build.elementwise((), row, flops=4), build.matmul(row, WEIGHT, result)
-    machine = toy(arrays__double_buffered_weights=True)
+    machine = toy(arrays__double_buffered_weights=True, **AMPLE)
     composed(machine, build, make, product)
     stack = machine.lower(product, None).stack
     # load 4, stream 1 and wait 3 for the second load, stream 1, cross 6
     assert stack.total == 15
     assert stack.stalls == {StallCause.FILL_DRAIN: 10, StallCause.STRUCTURAL: 3}
+
+
+def test_what_arrays_wait_for_themselves_while_bytes_are_under_way_is_charged_to_bandwidth() -> (
+    None
+):
+    build = Builder()
+    row, result = tensor("row", 1, 4), tensor("result", 1, 8)
+    make, product = build.elementwise((), row, flops=4), build.matmul(row, WEIGHT, result)
+    # 128 bytes of weights; the arrays are busy for 2 of 15 cycles
+    for bandwidth, stalls in (
+        ("400 MB/s", {StallCause.BANDWIDTH: 13}),
+        ("1600 MB/s", {StallCause.BANDWIDTH: 6, StallCause.FILL_DRAIN: 7}),
+        (
+            "3200 MB/s",
+            {StallCause.BANDWIDTH: 2, StallCause.STRUCTURAL: 1, StallCause.FILL_DRAIN: 10},
+        ),
+    ):
+        changes = {"memory__bandwidth_bytes_per_second": bandwidth}
+        machine = toy(arrays__double_buffered_weights=True, **changes)
+        composed(machine, build, make, product)
+        assert machine.lower(product, None).stack == CycleStack(busy=2, stalls=stalls)
 
 
 def test_three_passes_a_product_stream_three_times_as_long() -> None:
