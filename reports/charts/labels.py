@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from math import hypot
 
@@ -80,7 +81,7 @@ class LabelPlacer:
             for offset in offsets:
                 note.set_position(offset)
                 boxes[offset] = note.get_window_extent(self._renderer)
-            best = min(boxes, key=lambda offset, boxes=boxes: self._cost(boxes[offset]))  # type: ignore[misc]
+            best, _ = min(boxes.items(), key=lambda placed: self._cost(placed[1]))
             note.set_position(best)
             self._texts.append(boxes[best])
 
@@ -91,7 +92,7 @@ class LabelPlacer:
             others = np.concatenate(
                 [np.empty((0, 2)), *(anchors[text] for text in anchors if text != label.text)]
             )
-            best = min(self._places(label), key=lambda at, others=others: self._total(at, others))  # type: ignore[misc]
+            best = min(self._places(label), key=partial(self._total, others=others))
             self._texts.append(best.box)
             self._write(label.text, best.anchor, best.offset, label.colour)
             if best.distance > _LEADER_FROM_POINTS:
