@@ -36,6 +36,7 @@ DATA ?= ../shared/validation
 validate: $(STAMP)  ## hold the simulator against the reference tables in $(DATA)
 	@$(BIN)/tokenclock validate systolic --data $(DATA)/systolic
 	@$(BIN)/tokenclock validate tpu --data $(DATA)/gpu
+	@$(BIN)/tokenclock validate gpu --data $(DATA)/gpu
 
 bench: $(STAMP)  ## time the engine, the comparison and a GPT-3-sized run
 	@$(BIN)/python benchmarks/engine.py

@@ -53,6 +53,11 @@ VALIDATED = (
         folder="gpu",
         made_by="a TPU v6e: GEMMs and attention inside fused programs, by its profiler",
     ),
+    Validated(
+        suite="gpu",
+        folder="gpu",
+        made_by="A100s: GEMM kernels on the device, replayed from graphs, or timed by the host",
+    ),
 )
 
 

@@ -36,15 +36,30 @@ class RowOutcome:
 class Suite(Protocol):
     """One form of reference table and the rule by which its rows are met."""
 
-    name: str
-    pattern: str
-    """Which files of the folder are tables of this form."""
-    columns: tuple[str, ...]
-    """Columns that such a table must have."""
-    quantity: str
-    """What is compared, with its unit."""
-    bound: str
-    """The rule, for people."""
+    @property
+    def name(self) -> str:
+        """As `tokenclock validate` calls it."""
+        ...
+
+    @property
+    def pattern(self) -> str:
+        """Which files of the folder are tables of this form."""
+        ...
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns that such a table must have."""
+        ...
+
+    @property
+    def quantity(self) -> str:
+        """What is compared, with its unit."""
+        ...
+
+    @property
+    def bound(self) -> str:
+        """The rule, for people."""
+        ...
 
     def outcome(self, row: TableRow) -> RowOutcome | None:
         """Simulate one row, None where it is not the suite's; SpecError where it is unreadable."""

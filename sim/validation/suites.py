@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from sim.validation.measured import GPUS, TPUS, MeasuredSuite
 from sim.validation.suite import Report, Suite, find_suite, run_suite
 from sim.validation.systolic import SystolicSuite
-from sim.validation.tpu_measured import TpuMeasuredSuite
 
 SUITES: dict[str, Suite] = {
     "systolic": SystolicSuite(),
-    "tpu": TpuMeasuredSuite(),
+    "tpu": MeasuredSuite(name="tpu", devices=TPUS, attention=True),
+    "gpu": MeasuredSuite(name="gpu", devices=GPUS, attention=False),
 }
 
 

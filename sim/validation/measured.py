@@ -1,8 +1,9 @@
-"""Measured operations of a TPU: matrix products and attention, one trace for each row.
+"""Measured operations of real chips: matrix products and attention, one trace for each row.
 
 A row of a product becomes one operation, a row of attention three (scores, softmax, mix), lowered
-on the chip that the row names. What was measured is a fused program inside a model, so that errors
-are reported and not bounded: a row passes when it could be simulated.
+on the chip that the row names. What was measured is a kernel of a library, or part of a fused
+program inside a model, so that errors are reported and not bounded: a row passes when it could be
+simulated.
 """
 
 from __future__ import annotations
@@ -20,15 +21,33 @@ from sim.validation.suite import RowOutcome
 from sim.validation.table import TableRow
 from workloads.trace import Access, Block, Family, Op, Phase, Role, Tensor, Trace
 
-CHIP_OF_DEVICE: Mapping[str, str] = {
-    "TPU_v1": "tpu-v1",
-    "TPU_v4": "tpu-v4",
-    "TPU_v5e": "tpu-v5e",
-    "TPU_v5p": "tpu-v5p",
-    "TPU_v6e": "tpu-v6e",
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chip:
+    """The machine that stands for a device of the tables."""
+
+    machine: str
+    overrides: tuple[tuple[str, str], ...] = ()
+    """Values of its description that the way of measuring sets aside."""
+
+
+TPUS: Mapping[str, Chip] = {
+    "TPU_v1": Chip(machine="tpu-v1"),
+    "TPU_v4": Chip(machine="tpu-v4"),
+    "TPU_v5e": Chip(machine="tpu-v5e"),
+    "TPU_v5p": Chip(machine="tpu-v5p"),
+    "TPU_v6e": Chip(machine="tpu-v6e"),
 }
 """Devices of one chip each, as the tables call them. The cores of a TPU v2 or v3 are programmed
 apart, and the tables do not say whether one or both were measured."""
+
+_A100 = Chip(
+    machine="gpu-a100-sxm-80gb",
+    # kernels are timed on the device, or replayed from a graph: the host's launches do not count
+    overrides=(("launch.host_interval_ticks", "0 us"),),
+)
+GPUS: Mapping[str, Chip] = {"A100_SXM_80GB": _A100, "A100_80GB": _A100}
+"""The second name is of tables that do not say which A100 was measured."""
 
 DTYPES: Mapping[str, str] = {
     "bf16": "bfloat16",
@@ -45,32 +64,39 @@ ATTENTION_PHASES = ("prefill", "prefill_chunk", "decode")
 SUSPECT = "SUSPECT"
 
 
-class TpuMeasuredSuite:
-    """Rows of measured products and attention that name a TPU; rows of other devices are skipped.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeasuredSuite:
+    """Measured products, and attention, of some devices; rows of other devices are skipped.
 
     Models: a product as one operation with its left operand and its weights in main memory;
     attention as scores, softmax and mix, with query, keys and values in main memory; a prefill as
     one that is given its chunk of queries and attends to all `kv_len` positions.
     Ignores: fusion with neighbouring operations, of which the measured programs are made;
-    attention computed tile by tile; positions that a causal mask leaves out; rows of the other
-    tables of the folder (servers, several chips), which ask for more than one chip's operation.
-    Source: rows say theirs; the measurements on a TPU v6e are the profiler tables of
-    LLMServingSim, https://github.com/casys-kaist/LLMServingSim.
+    attention on GPUs, whose fused kernels are another trace; operands that a benchmark's repetition
+    leaves in a cache; host and framework time in rows that were timed from outside; positions that
+    a causal mask leaves out; rows of the other tables of the folder (servers, several chips).
+    Source: rows say theirs; TPU v6e: profiler tables of LLMServingSim,
+    https://github.com/casys-kaist/LLMServingSim; A100: aiconfigurator-core 0.12.0, Vidur
+    (https://github.com/microsoft/vidur), LLMCompass.
     """
 
-    name = "tpu"
-    pattern = "*.csv"
+    name: str
+    devices: Mapping[str, Chip]
+    attention: bool
+    """Whether rows of attention are compared, too."""
+    pattern: str = "*.csv"
     columns: tuple[str, ...] = ("device", "dtype")
-    quantity = "microseconds"
-    bound = "errors are reported, none is bounded; every row must be simulated"
+    quantity: str = "microseconds"
+    bound: str = "errors are reported, none is bounded; every row must be simulated"
 
     def outcome(self, row: TableRow) -> RowOutcome | None:
         """Simulate one row, None where it is of another device or form; SpecError if unreadable."""
-        if row.values["device"].strip() not in CHIP_OF_DEVICE:
+        chip = self.devices.get(row.values["device"].strip())
+        if chip is None:
             return None
         if all(column in row.values for column in GEMM_COLUMNS):
             case = _gemm(row)
-        elif all(column in row.values for column in ATTENTION_COLUMNS):
+        elif self.attention and all(column in row.values for column in ATTENTION_COLUMNS):
             case = _attention(row)
         else:
             return None
@@ -80,7 +106,7 @@ class TpuMeasuredSuite:
             return _unsupported(case.label, reference, case.problem)
         assert case.trace is not None  # noqa: S101 - a case without a problem has a trace
         try:
-            simulated = run(case.trace, _machine(CHIP_OF_DEVICE[row.text("device")])).seconds * 1e6
+            simulated = run(case.trace, _machine(chip)).seconds * 1e6
         except (UnsupportedOpError, CapacityError) as error:
             return _unsupported(case.label, reference, str(error))
         return RowOutcome(
@@ -112,9 +138,9 @@ def _unsupported(label: str, reference: float, why: str) -> RowOutcome:
 
 
 @cache
-def _machine(name: str) -> MachineModel:
+def _machine(chip: Chip) -> MachineModel:
     """Read a description once; every run starts the machine anew."""
-    return load_machine(name)
+    return load_machine(chip.machine, overrides=dict(chip.overrides))
 
 
 def _gemm(row: TableRow) -> _Case:

@@ -7,7 +7,7 @@ import pytest
 
 from sim.errors import SpecError
 from sim.validation import validate
-from sim.validation.tpu_measured import CHIP_OF_DEVICE
+from sim.validation.measured import TPUS
 
 ROWS = Path(__file__).with_name("data") / "tpu"
 FULL = Path(__file__).parents[3] / "shared" / "validation" / "gpu"
@@ -97,7 +97,7 @@ def test_suspect_rows_are_marked_and_counted() -> None:
 
 
 def test_every_device_has_a_chip_of_one_description() -> None:
-    assert set(CHIP_OF_DEVICE.values()) >= {"tpu-v4", "tpu-v5e", "tpu-v5p", "tpu-v6e"}
+    assert {chip.machine for chip in TPUS.values()} >= {"tpu-v4", "tpu-v5e", "tpu-v5p", "tpu-v6e"}
 
 
 def test_the_full_tables_run_whole_and_their_products_keep_their_error() -> None:
@@ -109,3 +109,17 @@ def test_the_full_tables_run_whole_and_their_products_keep_their_error() -> None
     assert len(products) > 30
     # guards against a change that makes the model worse unnoticed; nothing is fitted to the rows
     assert median(abs(row.error) for row in products if row.error is not None) < 0.25
+
+
+def test_a_measured_gpu_product_is_timed_without_the_hosts_launches(tmp_path: Path) -> None:
+    (tmp_path / "gemm.csv").write_text(
+        "device,dtype,m,n,k,latency_us\n"
+        "A100_80GB,fp16,4096,4096,4096,600\n"
+        "A40,fp16,4096,4096,4096,1200\n"
+    )
+    report = validate("gpu", tmp_path)
+    (row,) = report.rows  # the A40 has no description
+    assert row.simulated is not None
+    # 2 * 4096^3 operations at 312 Tflop/s are 440 microseconds
+    assert 440 < row.simulated < 600
+    assert row.error == pytest.approx((row.simulated - 600) / 600)
