@@ -9,8 +9,8 @@ from math import ceil
 from sim.errors import CapacityError
 from workloads.trace import DTYPE_BYTES, Role, Trace
 
-_SMALLER = ("bfloat16", "int8")
-"""What a model is offered to be stored in, the wider first."""
+_SMALLER = ("bfloat16",)
+"""What a model is offered to be traced in; narrower types need quantised weights."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

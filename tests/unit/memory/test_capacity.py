@@ -60,4 +60,4 @@ def test_the_message_names_parts_and_remedies():
         require_room(trace, 80 * 10**9, "an-80-gb-machine")
     message = str(refused.value)
     assert re.search(r"llama2-70b needs \d+\.\d GB \(13\d\.\d GB of weights", message)
-    assert "Each of these alone fits: int8 (80.0 GB); 2 such machines" in message
+    assert "Each of these alone fits: 2 such machines that share it evenly" in message
