@@ -47,11 +47,9 @@ INCLUSIVE, EXCLUSIVE = 1, 2
 LOAD, STORE, WRITE_DIRTY, WRITE_CLEAN = range(4)
 """Requests to a level."""
 
-(KIND, LEVEL, FIRST, LAST, NUMBER, STEP, DEPTH, COMES_DIRTY, CAME, WANTED, MISSING, SECTOR) = (
-    range(12)
-)
+(KIND, FIRST, LAST, NUMBER, STEP, DEPTH, COMES_DIRTY, CAME, WANTED, MISSING, SECTOR) = range(11)
 """In a frame, which is a request under way: what is asked of which level, and the line it is at."""
-LEFT, LEFT_DIRTY, PLACE_KNOWN, FRAME = 12, 13, 14, 15
+LEFT, LEFT_DIRTY, PLACE_KNOWN, FRAME = 11, 12, 13, 14
 """Further: the line that left, its dirty sectors, and where the requested line was found."""
 
 LOOK, FETCH, PASS, EVICT, RELEASE, THROUGH, NEXT = range(7)
@@ -272,9 +270,8 @@ def _invalidate(table: Ints, state: Ints, level: int, number: int) -> int:
 
 
 @njit(cache=True)
-def _call(table: Ints, state: Ints, frame: Ints, kind: int, first: int, last: int) -> bool:
-    """Begin a request to the level behind a frame's; True where memory answered it at once."""
-    level = frame[LEVEL] + 1
+def _call(table: Ints, state: Ints, level: int, kind: int, first: int, last: int) -> bool:
+    """Answer a request at once if the level is main memory; return whether it is."""
     if level == len(table) - 1:
         write = 0 if kind == LOAD else 1
         at = table[level, COUNTS]
@@ -285,28 +282,30 @@ def _call(table: Ints, state: Ints, frame: Ints, kind: int, first: int, last: in
 
 
 @njit(cache=True)
-def _begin(table: Ints, frame: Ints, kind: int, level: int, first: int, last: int) -> None:
+def _begin(  # noqa: PLR0917 - a frame, then its request
+    table: Ints, frames: Ints, level: int, kind: int, first: int, last: int
+) -> None:
     """Set a frame up for a request."""
-    frame[KIND], frame[LEVEL], frame[FIRST], frame[LAST] = kind, level, first, last
-    frame[NUMBER] = first >> table[level, SHIFT]
-    frame[STEP] = LOOK
-    frame[DEPTH] = frame[COMES_DIRTY] = frame[CAME] = 0
+    frames[level, KIND], frames[level, FIRST], frames[level, LAST] = kind, first, last
+    frames[level, NUMBER] = first >> table[level, SHIFT]
+    frames[level, STEP] = LOOK
+    frames[level, DEPTH] = frames[level, COMES_DIRTY] = frames[level, CAME] = 0
 
 
 @njit(cache=True)
-def _ends(table: Ints, frame: Ints) -> tuple[int, int]:
+def _ends(table: Ints, frames: Ints, level: int) -> tuple[int, int]:
     """Return the first and last bytes of a request within its current line."""
-    start = frame[NUMBER] << table[frame[LEVEL], SHIFT]
-    end = start + (1 << table[frame[LEVEL], SHIFT]) - 1
-    return max(frame[FIRST], start), min(frame[LAST], end)
+    start = frames[level, NUMBER] << table[level, SHIFT]
+    end = start + (1 << table[level, SHIFT]) - 1
+    return max(frames[level, FIRST], start), min(frames[level, LAST], end)
 
 
 @njit(cache=True)
-def _look(table: Ints, state: Ints, frame: Ints) -> int:
+def _look(table: Ints, state: Ints, frames: Ints, level: int) -> int:
     """Look a line up and count; return the next step."""
-    level, kind, number = frame[LEVEL], frame[KIND], frame[NUMBER]
+    kind, number = frames[level, KIND], frames[level, NUMBER]
     counts = table[level, COUNTS]
-    begin, end = _ends(table, frame)
+    begin, end = _ends(table, frames, level)
     sectored = table[level, DIRTY] > table[level, VALID]
     exclusive = table[level, RELATION] == EXCLUSIVE
     wanted, valid = 1, 0
@@ -316,14 +315,14 @@ def _look(table: Ints, state: Ints, frame: Ints) -> int:
     if place >= 0:
         valid = state[table[level, VALID] + place] if sectored else 1
     missing = wanted & ~valid
-    frame[WANTED], frame[MISSING], frame[CAME], frame[SECTOR] = wanted, missing, 0, 0
-    frame[PLACE_KNOWN] = place
+    frames[level, WANTED], frames[level, MISSING], frames[level, CAME], frames[level, SECTOR] = wanted, missing, 0, 0
+    frames[level, PLACE_KNOWN] = place
     if kind == LOAD:
         state[counts + (LOAD_MISSES if missing else LOAD_HITS)] += 1
         if missing:
             return FETCH
         if exclusive:
-            frame[COMES_DIRTY] |= _take_out(table, state, level, place) != 0
+            frames[level, COMES_DIRTY] |= _take_out(table, state, level, place) != 0
         else:
             _use(table, state, level, place)
         return NEXT
@@ -334,23 +333,23 @@ def _look(table: Ints, state: Ints, frame: Ints) -> int:
     if place < 0 and not (table[level, ALLOCATE] or (exclusive and kind > STORE)):
         return PASS
     if kind > STORE:
-        frame[MISSING] &= ~_covered(table, level, number, begin, end)
+        frames[level, MISSING] &= ~_covered(table, level, number, begin, end)
     return FETCH
 
 
 @njit(cache=True)
-def _settle(table: Ints, state: Ints, frame: Ints) -> int:
+def _settle(table: Ints, state: Ints, frames: Ints, level: int) -> int:
     """Place a line whose missing sectors have come; return the next step."""
-    level, kind, number = frame[LEVEL], frame[KIND], frame[NUMBER]
+    kind, number = frames[level, KIND], frames[level, NUMBER]
     sectored = table[level, DIRTY] > table[level, VALID]
-    frame[LEFT], frame[LEFT_DIRTY], frame[SECTOR] = -1, 0, 0
+    frames[level, LEFT], frames[level, LEFT_DIRTY], frames[level, SECTOR] = -1, 0, 0
     if kind == LOAD and table[level, RELATION] == EXCLUSIVE:
-        frame[COMES_DIRTY] |= frame[CAME]
+        frames[level, COMES_DIRTY] |= frames[level, CAME]
         return NEXT
-    dirtied = frame[MISSING] if frame[CAME] else 0
+    dirtied = frames[level, MISSING] if frames[level, CAME] else 0
     if table[level, BACK] and kind in (STORE, WRITE_DIRTY):
-        dirtied |= frame[WANTED]
-    place = frame[PLACE_KNOWN]
+        dirtied |= frames[level, WANTED]
+    place = frames[level, PLACE_KNOWN]
     if sectored or table[level, HOLES]:
         place = _find(table, state, level, number)
     if place >= 0:
@@ -358,9 +357,9 @@ def _settle(table: Ints, state: Ints, frame: Ints) -> int:
     else:
         base = _set_base(table, level, number)
         place = _room(table, state, level, base)
-        frame[LEFT] = state[table[level, LINES] + place] >> 1
-        if frame[LEFT] >= 0:
-            frame[LEFT_DIRTY] = _take_out(table, state, level, place)
+        frames[level, LEFT] = state[table[level, LINES] + place] >> 1
+        if frames[level, LEFT] >= 0:
+            frames[level, LEFT_DIRTY] = _take_out(table, state, level, place)
         state[table[level, LINES] + place] = number << 1
         if sectored:
             state[table[level, VALID] + place] = 0
@@ -369,80 +368,80 @@ def _settle(table: Ints, state: Ints, frame: Ints) -> int:
     if dirtied:
         state[table[level, LINES] + place] |= 1
     if sectored:
-        state[table[level, VALID] + place] |= frame[WANTED] if kind != LOAD else frame[MISSING]
+        state[table[level, VALID] + place] |= frames[level, WANTED] if kind != LOAD else frames[level, MISSING]
         state[table[level, DIRTY] + place] |= dirtied
-    if frame[LEFT] < 0:
+    if frames[level, LEFT] < 0:
         return THROUGH
     state[table[level, COUNTS] + EVICTIONS] += 1
     if table[level, RELATION] == INCLUSIVE:
-        frame[LEFT_DIRTY] |= _invalidate(table, state, level, frame[LEFT])
-    if frame[LEFT_DIRTY]:
+        frames[level, LEFT_DIRTY] |= _invalidate(table, state, level, frames[level, LEFT])
+    if frames[level, LEFT_DIRTY]:
         state[table[level, COUNTS] + BACKS_OUT] += 1
         return EVICT
     return RELEASE if table[level + 1, RELATION] == EXCLUSIVE else THROUGH
 
 
 @njit(cache=True)
-def _next_sector(table: Ints, frame: Ints, bits: int, number: int) -> tuple[int, int]:
+def _next_sector(table: Ints, frames: Ints, level: int, bits: int, number: int) -> tuple[int, int]:
     """Return the ends of the next sector whose bit is set, and go past it; -1 after the last."""
-    sector, shift = frame[SECTOR], table[frame[LEVEL], SECTORS]
+    sector, shift = frames[level, SECTOR], table[level, SECTORS]
     if not bits >> sector:
         return -1, -1
     while not bits >> sector & 1:
         sector += 1
-    frame[SECTOR] = sector + 1
-    first = (number << table[frame[LEVEL], SHIFT]) + (sector << shift)
+    frames[level, SECTOR] = sector + 1
+    first = (number << table[level, SHIFT]) + (sector << shift)
     return first, first + (1 << shift) - 1
 
 
 @njit(cache=True)
-def _step(table: Ints, state: Ints, frame: Ints) -> tuple[int, int, int]:
+def _step(table: Ints, state: Ints, frames: Ints, level: int) -> tuple[int, int, int]:
     """Go on with a frame until it asks the level behind, and return that request.
 
     Its kind is -1 where the frame is done.
     """
     while True:
-        step = frame[STEP]
+        step = frames[level, STEP]
         if step == LOOK:
-            frame[STEP] = _look(table, state, frame)
+            frames[level, STEP] = _look(table, state, frames, level)
         elif step == FETCH:
-            first, last = _next_sector(table, frame, frame[MISSING], frame[NUMBER])
+            first, last = _next_sector(table, frames, level, frames[level, MISSING], frames[level, NUMBER])
             if first >= 0:
                 return LOAD, first, last
-            frame[STEP] = _settle(table, state, frame)
+            frames[level, STEP] = _settle(table, state, frames, level)
         elif step == EVICT:
-            first, last = _next_sector(table, frame, frame[LEFT_DIRTY], frame[LEFT])
+            first, last = _next_sector(table, frames, level, frames[level, LEFT_DIRTY], frames[level, LEFT])
             if first >= 0:
                 return WRITE_DIRTY, first, last
-            frame[STEP] = THROUGH
+            frames[level, STEP] = THROUGH
         elif step == RELEASE:
-            frame[STEP] = THROUGH
-            first = frame[LEFT] << table[frame[LEVEL], SHIFT]
-            return WRITE_CLEAN, first, first + (1 << table[frame[LEVEL], SHIFT]) - 1
+            frames[level, STEP] = THROUGH
+            first = frames[level, LEFT] << table[level, SHIFT]
+            return WRITE_CLEAN, first, first + (1 << table[level, SHIFT]) - 1
         elif step == PASS:
-            first, last = _ends(table, frame)
-            return frame[KIND], first, last
+            first, last = _ends(table, frames, level)
+            return frames[level, KIND], first, last
         elif step == THROUGH:
-            frame[STEP] = NEXT
-            if frame[KIND] != LOAD and not table[frame[LEVEL], BACK]:
-                first, last = _ends(table, frame)
-                return frame[KIND], first, last
+            frames[level, STEP] = NEXT
+            if frames[level, KIND] != LOAD and not table[level, BACK]:
+                first, last = _ends(table, frames, level)
+                return frames[level, KIND], first, last
         else:
-            frame[NUMBER] += 1
-            frame[STEP] = LOOK
-            if frame[NUMBER] > frame[LAST] >> table[frame[LEVEL], SHIFT]:
+            frames[level, NUMBER] += 1
+            frames[level, STEP] = LOOK
+            if frames[level, NUMBER] > frames[level, LAST] >> table[level, SHIFT]:
                 return -1, 0, 0
 
 
 @njit(cache=True)
-def _answer(frame: Ints, depth: int, dirty: int) -> None:
+def _answer(frames: Ints, level: int, depth: int, dirty: int) -> None:
     """Take what the level behind answered."""
-    if frame[STEP] == FETCH:
-        frame[CAME] |= dirty
-        frame[DEPTH] = max(frame[DEPTH], 1 + depth)
-    elif frame[STEP] == PASS:
-        frame[DEPTH] = max(frame[DEPTH], 1 + depth)
-        frame[STEP] = NEXT
+    if frames[level, STEP] == FETCH:
+        frames[level, CAME] |= dirty
+        frames[level, DEPTH] = max(frames[level, DEPTH], 1 + depth)
+    elif frames[level, STEP] == PASS:
+        frames[level, DEPTH] = max(frames[level, DEPTH], 1 + depth)
+        frames[level, STEP] = NEXT
 
 
 @njit(cache=True)
@@ -454,19 +453,18 @@ def request(  # noqa: PLR0917 - a request, then what it passes through
     A level that asks the next one leaves its frame on a stack, one frame a level.
     """
     level = 0
-    _begin(table, frames[0], kind, 0, first, last)
+    _begin(table, frames, 0, kind, first, last)
     while level >= 0:
-        frame = frames[level]
-        asked, begin, end = _step(table, state, frame)
+        asked, begin, end = _step(table, state, frames, level)
         if asked < 0:
             level -= 1
             if level >= 0:
-                _answer(frames[level], frame[DEPTH], frame[COMES_DIRTY])
-        elif _call(table, state, frame, asked, begin, end):
-            _answer(frame, 0, 0)
+                _answer(frames, level, frames[level + 1, DEPTH], frames[level + 1, COMES_DIRTY])
+        elif _call(table, state, level + 1, asked, begin, end):
+            _answer(frames, level, 0, 0)
         else:
             level += 1
-            _begin(table, frames[level], asked, level, begin, end)
+            _begin(table, frames, level, asked, begin, end)
     return int(frames[0, DEPTH])
 
 

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
+
 from sim.errors import SpecError
 from sim.memory.cache_spec import CacheLevelSpec, HierarchySpec, Replacement
 from sim.memory.peer_counting import cannot_count, peer_counts
@@ -21,6 +23,9 @@ REFERENCES_TOLERANCE = 16
 """Data references by which a compiled program may differ from the trace of its kernel."""
 
 DEFAULT_LINE_BYTES = 64
+
+ARRAY_GAP_BYTES = 2**15
+"""Addresses that lie farther apart belong to different arrays."""
 
 _SCALES = {"": 1, "K": 2**10, "M": 2**20}
 _WORDS = {
@@ -37,7 +42,8 @@ class CacheSuite:
     """Rows of two tables: counters of pycachesim, and misses of cachegrind.
 
     Models: a row of `config` by pycachesim's counting, every counter that the row gives; a row of
-    `D1` and `LL` by the default counting, as misses of the trace whose name holds the kernel's.
+    `D1` and `LL` by the default counting, as misses of the trace whose name holds the
+    kernel's, its arrays moved next to each other as a program's static arrays are.
     Ignores: rows of kernels whose program made other references than the trace of that name, or
     that have no trace: a program cannot be replayed without its addresses; instruction misses.
     Source: pycachesim 0.3.1, https://github.com/RRZE-HPC/pycachesim; valgrind 3.19, cachegrind.
@@ -102,7 +108,7 @@ def _against_cachegrind(row: TableRow) -> RowOutcome | None:
     ]
     if len(paths) != 1:
         return None
-    trace = _trace(paths[0])
+    trace = _packed(paths[0])
     if abs(len(trace) - row.whole("D_refs")) > REFERENCES_TOLERANCE:
         return None
     levels = (_geometry(row, "D1"), _geometry(row, "LL"))
@@ -135,6 +141,23 @@ def _outcome(label: str, reference: int, simulated: int, off: list[str]) -> RowO
 @lru_cache(maxsize=2)
 def _trace(path: Path) -> AddressTrace:
     return AddressTrace.read(path)
+
+
+@lru_cache(maxsize=2)
+def _packed(path: Path) -> AddressTrace:
+    """Move a trace's arrays next to each other, each from a line's start, in order of address.
+
+    A trace names addresses of its own; in a program, static arrays follow each other.
+    """
+    trace = _trace(path)
+    touched, place = np.unique(trace.addresses, return_inverse=True)
+    begins = np.flatnonzero(np.diff(touched, prepend=-2 * ARRAY_GAP_BYTES) > ARRAY_GAP_BYTES)
+    ends = touched[np.append(begins[1:], len(touched)) - 1] + int(trace.sizes.max())
+    lengths = -(-(ends - touched[begins]) // DEFAULT_LINE_BYTES) * DEFAULT_LINE_BYTES
+    moved_by = np.cumsum(lengths) - lengths - touched[begins]
+    array = np.searchsorted(begins, place, side="right") - 1
+    addresses = trace.addresses + moved_by[array]
+    return AddressTrace.of(addresses, kinds=trace.kinds, sizes=trace.sizes)
 
 
 def _geometry(row: TableRow, column: str) -> CacheLevelSpec:
