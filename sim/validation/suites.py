@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sim.validation.cache import CacheSuite
+from sim.validation.dram import DramSuite
 from sim.validation.suite import Report, Suite, find_suite, run_suite
 from sim.validation.systolic import SystolicSuite
 from sim.validation.tpu_measured import TpuMeasuredSuite
 
 SUITES: dict[str, Suite] = {
+    "dram": DramSuite(),
     "cache": CacheSuite(),
     "systolic": SystolicSuite(),
     "tpu": TpuMeasuredSuite(),

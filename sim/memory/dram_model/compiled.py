@@ -1,11 +1,13 @@
 """The compiled twin of `controller`: the same commands at the same ticks, over arrays.
 
-A node of the tree is a number; `path[bank, level]` leads from the channel to a bank, and
-`ready[node, command]` is the earliest tick that the node allows. The state of a run is a few
+Where the reference keeps earliest ticks by node and asks all levels, the twin writes a gap into
+all banks below the node, `earliest[command, bank]`, and asks one. The state of a run is a few
 counters (below) and three queues of request numbers in the order in which they came.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,8 +22,17 @@ from sim.memory.dram_model.controller import (
     Stop,
     check_refresh,
 )
-from sim.memory.dram_model.device import Command, DramDevice
-from sim.memory.dram_model.requests import FORWARDED, NEVER, WAITING, DramResult, Requests
+from sim.memory.dram_model.device import SCOPE_COMMANDS, Command, DramDevice, Gap
+from sim.memory.dram_model.requests import (
+    CONFLICT,
+    FORWARDED,
+    HIT,
+    MISS,
+    NEVER,
+    WAITING,
+    DramResult,
+    Requests,
+)
 
 Ints = npt.NDArray[np.int64]
 
@@ -31,14 +42,15 @@ CLOSED = -1
 
 # Parts of a run's description.
 READ_TICKS, WRITE_TICKS, PER_SCOPE, SCOPES, BUSES, CLOCK_TICKS, INTERVAL, REFRESHES = range(8)
-READ_CAP, WRITE_CAP, HIGH, LOW, CLOSES, STOP_EARLY, SCOPE_DEPTH = range(8, 15)
-PARTS = 15
+READ_CAP, WRITE_CAP, HIGH, LOW, CLOSES, STOP_EARLY, BANKS, WINDOW = range(8, 16)
+PARTS = 16
 
 # Counters of a run's state.
-TICK, WAKE, READS, WRITES, OPENED, WRITE_MODE, DUE, DUE_FIRST, ISSUED = range(9)
-COUNTERS = 9
+TICK, WAKE, READS, WRITES, OPENED, WRITE_MODE, DUE, DUE_FIRST, ISSUED, TURN = range(10)
+COUNTERS = 10
 
-GAP_FOLLOWING, GAP_LEVEL, GAP_TICKS, GAP_WINDOW, GAP_SIBLINGS = range(5)
+# Columns of the table of gaps: banks below the node; below its parent where the siblings are meant.
+FOLLOWING, SPAN, TICKS, PAST, OUTER, STEP = range(6)
 ALL, COLUMNS, ROWS = range(3)
 
 
@@ -51,16 +63,15 @@ def simulate_compiled(
     accepted = np.full(count, NEVER, dtype=np.int64)
     done = np.full(count, NEVER, dtype=np.int64)
     outcomes = np.full(count, WAITING, dtype=np.int64)
-    # Few requests are conflicts; room for the refreshes grows with the time that they take.
+    # A request takes three commands or few more; what does not fit is run again with room.
     log = np.zeros((64 + 8 * count if keep_commands else 0, 3), dtype=np.int64)
     while True:
         ended, logged = _run(
             _parts(device, spec),
-            *_tree(device),
-            *_gaps(device),
+            *_gaps(device, spec),
+            np.array([command in device.any_edge for command in Command], dtype=np.bool_),
             (requests.transfers, requests.banks, requests.rows, requests.writes, requests.ticks),
-            (accepted, done, outcomes),
-            log,
+            (accepted, done, outcomes, log),
         )
         if not keep_commands or logged <= len(log):
             break
@@ -98,65 +109,74 @@ def _parts(device: DramDevice, spec: ControllerSpec) -> Ints:
     parts[LOW] = spec.write_low_percent * spec.write_queue
     parts[CLOSES] = spec.page is PagePolicy.CLOSED
     parts[STOP_EARLY] = spec.stop is Stop.ACCEPTED
-    parts[SCOPE_DEPTH] = device.scope_level + 1
+    parts[BANKS] = device.banks
+    parts[WINDOW] = max((gap.window for gap in device.gaps), default=1)
     return parts
 
 
-def _tree(device: DramDevice) -> tuple[Ints, Ints, npt.NDArray[np.bool_]]:
-    """Return path [banks, levels], first node and siblings by level, and free edges by command."""
-    first = np.cumsum([0, *device.nodes[:-1]])
-    levels = len(device.levels)
-    path = np.array(
-        [
-            [first[level] + device.node(level, bank) for level in range(levels)]
-            for bank in range(device.banks)
-        ],
-        dtype=np.int64,
-    )
-    shape = np.array([first, device.counts, device.nodes], dtype=np.int64)
-    free = np.array([command in device.any_edge for command in Command], dtype=np.bool_)
-    return path, shape, free
+def _gaps(device: DramDevice, spec: ControllerSpec) -> tuple[Ints, Ints]:
+    """Return gaps by preceding command, and where each command's begin.
 
-
-def _gaps(device: DramDevice) -> tuple[Ints, Ints]:
-    """Return gaps by preceding command, and where each command's gaps begin."""
-    ordered = sorted(device.gaps, key=lambda gap: gap.preceding)
-    table = np.array(
-        [
-            (int(gap.following), gap.level, gap.ticks, gap.window, int(gap.siblings))
-            for gap in ordered
-        ],
-        dtype=np.int64,
-    ).reshape(-1, 5)
-    counts = [sum(gap.preceding == command for gap in ordered) for command in Command]
+    What no command of the run can meet is left out, and what a wider and longer gap implies.
+    """
+    met = {Command.ACT, Command.PRE, Command.RD, Command.WR}
+    if spec.page is PagePolicy.CLOSED:
+        met |= {Command.RDA, Command.WRA}
+    if spec.refresh is Refresh.ALL_BANK:
+        met |= SCOPE_COMMANDS
+    if spec.refresh is Refresh.PER_BANK:
+        met |= {Command.REFB}
+    rows = [_gap_row(device, gap) for gap in device.gaps if gap.following in met and gap.ticks > 0]
+    kept: list[tuple[int, ...]] = []
+    for row in sorted(rows, key=lambda row: (row[SPAN + 1], row[TICKS + 1]), reverse=True):
+        implied = any(
+            wide[: FOLLOWING + 2] == row[: FOLLOWING + 2]
+            and (wide[PAST + 1], wide[OUTER + 1]) == (row[PAST + 1], row[OUTER + 1])
+            and wide[SPAN + 1] >= row[SPAN + 1]
+            and (wide[TICKS + 1] >= row[TICKS + 1] and (not row[OUTER + 1] or wide[1:] == row[1:]))
+            for wide in kept
+        )
+        if not implied:
+            kept.append(row)
+    kept.sort()
+    counts = [sum(row[0] == command for row in kept) for command in Command]
+    table = np.array([row[1:] for row in kept], dtype=np.int64).reshape(-1, STEP + 1)
     return table, np.cumsum([0, *counts]).astype(np.int64)
 
 
+def _gap_row(device: DramDevice, gap: Gap) -> tuple[int, ...]:
+    """Return the preceding command and the columns of one gap."""
+    span = device.banks // device.nodes[gap.level]
+    outer = span * device.counts[gap.level] if gap.siblings else 0
+    step = device.banks_per_scope if gap.following in SCOPE_COMMANDS else 1
+    return int(gap.preceding), int(gap.following), span, gap.ticks, gap.window, outer, step
+
+
 @njit(cache=True)
-def _run(parts, path, shape, free, gaps, starts, asked, answers, log):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, PLR0915
+def _run(
+    parts: Ints, gaps: Ints, starts: Ints, free: npt.NDArray[np.bool_], asked: Any, answers: Any
+) -> tuple[int, int]:
     """Run to the end; return when it came, negative if stuck, and how many commands there were."""
-    transfers, banks, rows, writes, ticks = asked
-    accepted, done, outcomes = answers
-    count = len(transfers)
-    nodes = shape[0, -1] + shape[2, -1]
-    window = 1
-    for gap in gaps:
-        window = max(window, gap[GAP_WINDOW])
-    ready = np.zeros((nodes, 9), dtype=np.int64)
-    past = np.full((nodes, 9, window), NEVER, dtype=np.int64)
-    open_rows = np.full(len(path), CLOSED, dtype=np.int64)
-    guarded = np.zeros(len(path), dtype=np.int64)
-    queues = np.zeros((3, max(parts[READ_CAP], parts[WRITE_CAP], len(path)) + 1), dtype=np.int64)
-    refreshes = np.zeros((2, 4 * len(path)), dtype=np.int64)
+    ticks = asked[4]
+    count = len(ticks)
+    banks = parts[BANKS]
     state = np.zeros(COUNTERS, dtype=np.int64)
+    longest = max(parts[READ_CAP], parts[WRITE_CAP], banks)
+    memory = (
+        np.zeros((len(free), banks), dtype=np.int64),  # earliest tick by command and bank
+        np.full((len(gaps), banks, parts[WINDOW]), NEVER, dtype=np.int64),  # for windows
+        np.full(banks, CLOSED, dtype=np.int64),  # open rows
+        np.zeros(banks, dtype=np.int64),  # rows opened for a request that waits for its access
+        np.zeros((3, longest), dtype=np.int64),  # reads, writes, opened
+        np.zeros((2, 4 * banks), dtype=np.int64),  # refreshes: command and bank
+        state,
+    )
+    run = ((parts, gaps, starts, free), memory, asked, answers)
     next_refresh = parts[INTERVAL] if parts[REFRESHES] else FOREVER
-    turn = 0
     offered = 0
-    device = (parts, path, shape, free, gaps, starts)
-    memory = (ready, past, open_rows, guarded, queues, refreshes, state)
     while True:
         due = offered < count and ticks[offered] <= state[TICK]
-        took = due and _accept(parts, memory, asked, answers, offered)
+        took = due and _accept(run, offered)
         if took:
             offered += 1
         if offered == count:
@@ -167,12 +187,12 @@ def _run(parts, path, shape, free, gaps, starts, asked, answers, log):  # type: 
         state[WAKE] = FOREVER
         if state[TICK] == next_refresh:
             next_refresh += parts[INTERVAL]
-            turn = _enqueue_refreshes(parts, len(path), refreshes, state, turn)
+            _enqueue_refreshes(parts, memory[5], state)
         if parts[BUSES] == 1:
-            issued = _serve(device, memory, asked, answers, ALL, log)
+            issued = _serve(run, ALL)
         else:
-            issued = _serve(device, memory, asked, answers, COLUMNS, log)
-            issued = _serve(device, memory, asked, answers, ROWS, log) or issued
+            issued = _serve(run, COLUMNS)
+            issued = _serve(run, ROWS) or issued
         if not issued and not took and (parts[CLOCK_TICKS] == 1 or state[TICK] % 2 == 1):
             until = min(state[WAKE], next_refresh) - 1
             if not due and offered < count:
@@ -183,11 +203,12 @@ def _run(parts, path, shape, free, gaps, starts, asked, answers, log):  # type: 
 
 
 @njit(cache=True)
-def _accept(parts, memory, asked, answers, index):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+def _accept(run: Any, index: int) -> bool:
     """Take a request in, unless its queue is full."""
+    parts, memory, asked, answers = run[0][0], run[1], run[2], run[3]
     queues, state = memory[4], memory[6]
     transfers, writes = asked[0], asked[3]
-    accepted, done, outcomes = answers
+    accepted, done, outcomes = answers[0], answers[1], answers[2]
     for at in range(state[WRITES]):
         if transfers[queues[1, at]] == transfers[index]:
             outcomes[index] = FORWARDED
@@ -204,113 +225,100 @@ def _accept(parts, memory, asked, answers, index):  # type: ignore[no-untyped-de
 
 
 @njit(cache=True)
-def _enqueue_refreshes(parts, banks, refreshes, state, turn):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
-    """Queue the refreshes that fall due; return whose turn is next."""
+def _enqueue_refreshes(parts: Ints, refreshes: Ints, state: Ints) -> None:
+    """Queue the refreshes that fall due."""
     room = refreshes.shape[1]
-    if parts[REFRESHES] == 1:
-        for scope in range(parts[SCOPES]):
-            at = (state[DUE_FIRST] + state[DUE]) % room
-            refreshes[0, at] = REF
-            refreshes[1, at] = scope * parts[PER_SCOPE]
-            state[DUE] += 1
-        return turn
-    at = (state[DUE_FIRST] + state[DUE]) % room
-    refreshes[0, at] = REFB
-    refreshes[1, at] = turn
-    state[DUE] += 1
-    return (turn + 1) % banks
+    whole = parts[REFRESHES] == 1
+    for scope in range(parts[SCOPES] if whole else 1):
+        at = (state[DUE_FIRST] + state[DUE]) % room
+        refreshes[0, at] = REF if whole else REFB
+        refreshes[1, at] = scope * parts[PER_SCOPE] if whole else state[TURN]
+        state[DUE] += 1
+    state[TURN] = (state[TURN] + 1) % parts[BANKS]
 
 
 @njit(cache=True)
-def _serve(device, memory, asked, answers, bus, log):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+def _serve(run: Any, bus: int) -> bool:
     """Issue what one bus can do now; return whether there was anything."""
-    parts = device[0]
-    state = memory[6]
-    if bus != ROWS:
-        at = _first_ready(device, memory, asked, 2, bus)
+    parts, state = run[0][0], run[1][6]
+    if bus != ROWS and state[OPENED] > 0:
+        at = _first_ready(run, 2, bus)
         if at >= 0:
-            _issue(device, memory, asked, answers, 2, at, log)
+            _issue(run, 2, at)
             return True
     if state[DUE] > 0:
-        return _refresh_step(device, memory, bus, log)
+        return bus != COLUMNS and _refresh_step(run)
     if state[WRITE_MODE] == 0:
         if 100 * state[WRITES] > parts[HIGH] or state[READS] == 0:
             state[WRITE_MODE] = 1
     elif 100 * state[WRITES] < parts[LOW] and state[READS] > 0:
         state[WRITE_MODE] = 0
-    at = _first_ready(device, memory, asked, state[WRITE_MODE], bus)
+    at = _first_ready(run, state[WRITE_MODE], bus)
     if at >= 0:
-        _issue(device, memory, asked, answers, state[WRITE_MODE], at, log)
-        return True
-    return False
+        _issue(run, state[WRITE_MODE], at)
+    return at >= 0
 
 
 @njit(cache=True)
-def _first_ready(device, memory, asked, kind, bus):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+def _first_ready(run: Any, kind: int, bus: int) -> int:
     """Return the place in a queue of the oldest request whose command is ready, or -1."""
-    path, free = device[1], device[3]
-    ready, open_rows, guarded, queues, state = memory[0], memory[2], memory[3], memory[4], memory[6]
+    parts, free, memory, asked = run[0][0], run[0][3], run[1], run[2]
+    earliest, open_rows, guarded = memory[0], memory[2], memory[3]
+    queue, state = memory[4][kind], memory[6]
     banks, rows, writes = asked[1], asked[2], asked[3]
-    first_edge = device[0][CLOCK_TICKS] == 1 or state[TICK] % 2 == 1
-    levels = path.shape[1]
     tick = state[TICK]
-    best = -1
-    oldest = FOREVER
+    wake = state[WAKE]
+    first_edge = parts[CLOCK_TICKS] == 1 or tick % 2 == 1
+    best, oldest = -1, FOREVER
     for at in range(state[READS + kind]):
-        index = queues[kind, at]
+        index = queue[at]
         bank = banks[index]
         row = open_rows[bank]
-        command = ACT
         if row == rows[index]:
-            command = WR if writes[index] else RD
-        elif row != CLOSED:
-            command = PRE
-            if guarded[bank] > 0:
+            if bus == ROWS:
                 continue
-        if bus != ALL and (bus == COLUMNS) != (command in (RD, WR)):
-            continue
-        earliest = np.int64(0)
-        for level in range(levels):
-            earliest = max(earliest, ready[path[bank, level], command])
-        if earliest > tick:
-            state[WAKE] = min(state[WAKE], earliest)
+            command = WR if writes[index] else RD
+        else:
+            if bus == COLUMNS or (row != CLOSED and guarded[bank] > 0):
+                continue
+            command = ACT if row == CLOSED else PRE
+        ready = earliest[command, bank]
+        if ready > tick:
+            wake = min(wake, ready)
         elif (first_edge or free[command]) and index < oldest:
+            best, oldest = at, index
             if kind != 2:
-                return at
-            best = at
-            oldest = index
+                break
+    state[WAKE] = wake
     return best
 
 
 @njit(cache=True)
-def _refresh_step(device, memory, bus, log):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+def _refresh_step(run: Any) -> bool:
     """Issue the oldest refresh, or the precharge that it needs; return whether it could."""
-    parts, path, free = device[0], device[1], device[3]
-    ready, open_rows, guarded, refreshes = memory[0], memory[2], memory[3], memory[5]
-    state = memory[6]
-    if bus == COLUMNS:
-        return False
+    parts, free, memory = run[0][0], run[0][3], run[1]
+    open_rows, guarded, refreshes, state = memory[2], memory[3], memory[5], memory[6]
     command = refreshes[0, state[DUE_FIRST]]
     bank = refreshes[1, state[DUE_FIRST]]
     whole = command == REF
+    end = bank + (parts[PER_SCOPE] if whole else 1)
     guards = 0
-    for other in range(bank, bank + (parts[PER_SCOPE] if whole else 1)):
+    for other in range(bank, end):
         guards += guarded[other]
         if open_rows[other] != CLOSED:
             command = PREA if whole else PRE
-    if guards > 0 and command in (PREA, PRE):
+    precharge = command in (PREA, PRE)
+    if guards > 0 and precharge:
         return False
-    earliest = np.int64(0)
-    for level in range(parts[SCOPE_DEPTH] if whole else path.shape[1]):
-        earliest = max(earliest, ready[path[bank, level], command])
-    if earliest > state[TICK]:
-        state[WAKE] = min(state[WAKE], earliest)
+    ready = memory[0][command, bank]
+    if ready > state[TICK]:
+        state[WAKE] = min(state[WAKE], ready)
         return False
     if not (parts[CLOCK_TICKS] == 1 or state[TICK] % 2 == 1 or free[command]):
         return False
-    _record(device, memory, command, bank, log)
-    if command in (PREA, PRE):
-        open_rows[bank : bank + (parts[PER_SCOPE] if whole else 1)] = CLOSED
+    _record(run, command, bank)
+    if precharge:
+        open_rows[bank:end] = CLOSED
     else:
         state[DUE_FIRST] = (state[DUE_FIRST] + 1) % refreshes.shape[1]
         state[DUE] -= 1
@@ -318,29 +326,27 @@ def _refresh_step(device, memory, bus, log):  # type: ignore[no-untyped-def] # n
 
 
 @njit(cache=True)
-def _issue(device, memory, asked, answers, kind, at, log):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+def _issue(run: Any, kind: int, at: int) -> None:
     """Issue the next command of a queued request and move the request on."""
-    parts = device[0]
+    parts, memory, asked, answers = run[0][0], run[1], run[2], run[3]
     open_rows, guarded, queues, state = memory[2], memory[3], memory[4], memory[6]
     banks, rows, writes = asked[1], asked[2], asked[3]
     done, outcomes = answers[1], answers[2]
     index = queues[kind, at]
     bank = banks[index]
     row = open_rows[bank]
-    if row == CLOSED:
-        command = ACT
-        found = 1
-    elif row != rows[index]:
-        command = PRE
-        found = 2
-    else:
-        command = WR if writes[index] else RD
-        found = 0
-        if parts[CLOSES] and not _wanted(memory, asked, index):
-            command = _with_precharge(device, memory, command, bank)
+    command, found = ACT, MISS
+    if row == rows[index]:
+        command, found = WR if writes[index] else RD, HIT
+        if parts[CLOSES] and not _wanted(run, index):
+            closing = WRA if writes[index] else RDA
+            if memory[0][closing, bank] <= state[TICK]:
+                command = closing
+    elif row != CLOSED:
+        command, found = PRE, CONFLICT
     if outcomes[index] == WAITING:
         outcomes[index] = found
-    _record(device, memory, command, bank, log)
+    _record(run, command, bank)
     if command == PRE:
         open_rows[bank] = CLOSED
         return
@@ -361,10 +367,9 @@ def _issue(device, memory, asked, answers, kind, at, log):  # type: ignore[no-un
 
 
 @njit(cache=True)
-def _wanted(memory, asked, index):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+def _wanted(run: Any, index: int) -> bool:
     """Whether another waiting request wants the same row."""
-    queues, state = memory[4], memory[6]
-    banks, rows = asked[1], asked[2]
+    queues, state, banks, rows = run[1][4], run[1][6], run[2][1], run[2][2]
     for kind in range(3):
         for at in range(state[READS + kind]):
             other = queues[kind, at]
@@ -374,47 +379,42 @@ def _wanted(memory, asked, index):  # type: ignore[no-untyped-def] # noqa: ANN00
 
 
 @njit(cache=True)
-def _with_precharge(device, memory, command, bank):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
-    """Return the access that closes its row, where it is ready too."""
-    path = device[1]
-    ready, state = memory[0], memory[6]
-    closing = RDA if command == RD else WRA
-    for level in range(path.shape[1]):
-        if ready[path[bank, level], closing] > state[TICK]:
-            return command
-    return closing
-
-
-@njit(cache=True)
-def _record(device, memory, command, bank, log):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
-    """Note a command at every node it passes, and move others' earliest ticks."""
-    parts, path, shape, gaps, starts = device[0], device[1], device[2], device[4], device[5]
-    ready, past, state = memory[0], memory[1], memory[6]
+def _record(run: Any, command: int, bank: int) -> None:
+    """Note a command, which moves the earliest ticks of others."""
+    gaps, starts, memory, log = run[0][1], run[0][2], run[1], run[3][3]
+    earliest, past, state = memory[0], memory[1], memory[6]
     tick = state[TICK]
-    whole = command in (PREA, REF)
-    window = past.shape[2]
-    for level in range(parts[SCOPE_DEPTH] if whole else path.shape[1]):
-        times = past[path[bank, level], command]
-        for place in range(window - 1, 0, -1):
-            times[place] = times[place - 1]
-        times[0] = tick
     for g in range(starts[command], starts[command + 1]):
-        following = gaps[g, GAP_FOLLOWING]
-        node = path[bank, gaps[g, GAP_LEVEL]]
-        before = past[node, command, gaps[g, GAP_WINDOW] - 1]
-        if before == NEVER:
-            continue
-        until = before + gaps[g, GAP_TICKS]
-        if gaps[g, GAP_SIBLINGS]:
-            first, among = shape[0, gaps[g, GAP_LEVEL]], shape[1, gaps[g, GAP_LEVEL]]
-            begin = node - (node - first) % among
-            for other in range(begin, begin + among):
-                if other != node:
-                    ready[other, following] = max(ready[other, following], until)
+        span, window, step = gaps[g, SPAN], gaps[g, PAST], gaps[g, STEP]
+        first = bank - bank % span
+        before = tick
+        if window > 1:
+            times = past[g, first]
+            for place in range(window - 1, 0, -1):
+                times[place] = times[place - 1]
+            times[0] = tick
+            before = times[window - 1]
+            if before == NEVER:
+                continue
+        until = before + gaps[g, TICKS]
+        held = earliest[gaps[g, FOLLOWING]]
+        if gaps[g, OUTER] > 0:
+            begin = bank - bank % gaps[g, OUTER]
+            _raise(held[begin:first], until)
+            _raise(held[first + span : begin + gaps[g, OUTER]], until)
+        elif step == 1:
+            _raise(held[first : first + span], until)
         else:
-            ready[node, following] = max(ready[node, following], until)
+            _raise(held[first : first + span : step], until)
     if state[ISSUED] < len(log):
         log[state[ISSUED], 0] = tick
         log[state[ISSUED], 1] = command
         log[state[ISSUED], 2] = bank
     state[ISSUED] += 1
+
+
+@njit(cache=True)
+def _raise(held: Ints, until: int) -> None:
+    """Let nothing come before a tick."""
+    for at in range(len(held)):
+        held[at] = max(held[at], until)

@@ -238,10 +238,12 @@ class DramController:
         oldest = FOREVER
         for request in queue:
             command = self._next_command(request)
-            if self._fits(command, columns) and not self._closes_opened(command, request.bank):
-                if request.index < oldest and self._can_issue(command, request.bank):
-                    ready = _Choice(command, request.bank, queue, request)
-                    oldest = request.index
+            bank = request.bank
+            if not self._fits(command, columns) or self._closes_opened(command, bank):
+                continue
+            if request.index < oldest and self._can_issue(command, bank):
+                ready = _Choice(command, bank, queue, request)
+                oldest = request.index
         return ready
 
     def _fits(self, command: Command, columns: bool | None) -> bool:

@@ -49,7 +49,7 @@ class DramResult:
     outcomes: Ints
     """HIT, MISS, CONFLICT, FORWARDED or WAITING."""
     commands: Ints
-    """[commands, 3]: tick, command and bank (of a scope, its first), in order; empty unless kept."""
+    """[commands, 3]: tick, command, bank (of a scope, its first), in order; empty unless kept."""
 
     @property
     def row_hits(self) -> int:

@@ -91,7 +91,7 @@ def standard_names() -> list[str]:
 
 
 def load_standard(name: str) -> DramStandard:
-    """Read a standard by its name, such as `ddr4`; SpecError with the nearest where there is none."""
+    """Read a standard by its name, such as `ddr4`; SpecError names the nearest."""
     path = FOLDER / f"{name.lower()}.yaml"
     if name.lower() not in standard_names():
         raise SpecError(f"no DRAM standard is named '{name}'{did_you_mean(name, standard_names())}")
@@ -181,7 +181,7 @@ class _Settler:
         return self.levels.index(name)
 
     def _bus_gaps(self) -> list[Gap]:
-        """A command keeps its bus for as long as it takes to send it."""
+        """Keep a bus for as long as it takes to send a command on it."""
         two = self.protocol.command_buses == 2
         return [
             Gap(level=0, preceding=first, following=second, ticks=self.occupied[first])
