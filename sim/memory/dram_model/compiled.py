@@ -36,6 +36,9 @@ from sim.memory.dram_model.requests import (
 
 Ints = npt.NDArray[np.int64]
 
+_compiled = njit(cache=True, _nrt=False)
+"""Without counted references to arrays, which would cost more than the work: a run allocates none."""
+
 ACT, PRE, PREA, RD, WR, RDA, WRA, REF, REFB = (int(command) for command in Command)
 CLOSED = -1
 """Instead of a row."""
@@ -64,12 +67,14 @@ def simulate_compiled(
     done = np.full(count, NEVER, dtype=np.int64)
     outcomes = np.full(count, WAITING, dtype=np.int64)
     # A request takes three commands or few more; what does not fit is run again with room.
+    parts = _parts(device, spec)
+    gaps, starts = _gaps(device, spec)
+    free = np.array([command in device.any_edge for command in Command], dtype=np.bool_)
     log = np.zeros((64 + 8 * count if keep_commands else 0, 3), dtype=np.int64)
     while True:
         ended, logged = _run(
-            _parts(device, spec),
-            *_gaps(device, spec),
-            np.array([command in device.any_edge for command in Command], dtype=np.bool_),
+            (parts, gaps, starts, free),
+            _memory(parts, gaps),
             (requests.transfers, requests.banks, requests.rows, requests.writes, requests.ticks),
             (accepted, done, outcomes, log),
         )
@@ -114,6 +119,21 @@ def _parts(device: DramDevice, spec: ControllerSpec) -> Ints:
     return parts
 
 
+def _memory(parts: Ints, gaps: Ints) -> tuple[Ints, ...]:
+    """Return the state of a channel that was never used."""
+    banks = parts[BANKS]
+    longest = max(parts[READ_CAP], parts[WRITE_CAP], banks)
+    return (
+        np.zeros((len(Command), banks), dtype=np.int64),  # earliest tick by command and bank
+        np.full((len(gaps), banks, parts[WINDOW]), NEVER, dtype=np.int64),  # for windows
+        np.full(banks, CLOSED, dtype=np.int64),  # open rows
+        np.zeros(banks, dtype=np.int64),  # rows opened for a request that waits for its access
+        np.zeros((3, longest), dtype=np.int64),  # reads, writes, opened
+        np.zeros((2, 4 * banks), dtype=np.int64),  # refreshes: command and bank
+        np.zeros(COUNTERS, dtype=np.int64),
+    )
+
+
 def _gaps(device: DramDevice, spec: ControllerSpec) -> tuple[Ints, Ints]:
     """Return gaps by preceding command, and where each command's begin.
 
@@ -152,26 +172,12 @@ def _gap_row(device: DramDevice, gap: Gap) -> tuple[int, ...]:
     return int(gap.preceding), int(gap.following), span, gap.ticks, gap.window, outer, step
 
 
-@njit(cache=True)
-def _run(
-    parts: Ints, gaps: Ints, starts: Ints, free: npt.NDArray[np.bool_], asked: Any, answers: Any
-) -> tuple[int, int]:
+@_compiled
+def _run(device: Any, memory: Any, asked: Any, answers: Any) -> tuple[int, int]:
     """Run to the end; return when it came, negative if stuck, and how many commands there were."""
-    ticks = asked[4]
+    run = (device, memory, asked, answers)
+    parts, state, ticks = device[0], memory[6], asked[4]
     count = len(ticks)
-    banks = parts[BANKS]
-    state = np.zeros(COUNTERS, dtype=np.int64)
-    longest = max(parts[READ_CAP], parts[WRITE_CAP], banks)
-    memory = (
-        np.zeros((len(free), banks), dtype=np.int64),  # earliest tick by command and bank
-        np.full((len(gaps), banks, parts[WINDOW]), NEVER, dtype=np.int64),  # for windows
-        np.full(banks, CLOSED, dtype=np.int64),  # open rows
-        np.zeros(banks, dtype=np.int64),  # rows opened for a request that waits for its access
-        np.zeros((3, longest), dtype=np.int64),  # reads, writes, opened
-        np.zeros((2, 4 * banks), dtype=np.int64),  # refreshes: command and bank
-        state,
-    )
-    run = ((parts, gaps, starts, free), memory, asked, answers)
     next_refresh = parts[INTERVAL] if parts[REFRESHES] else FOREVER
     offered = 0
     while True:
@@ -202,7 +208,7 @@ def _run(
             state[TICK] = max(state[TICK], until)
 
 
-@njit(cache=True)
+@_compiled
 def _accept(run: Any, index: int) -> bool:
     """Take a request in, unless its queue is full."""
     parts, memory, asked, answers = run[0][0], run[1], run[2], run[3]
@@ -224,7 +230,7 @@ def _accept(run: Any, index: int) -> bool:
     return True
 
 
-@njit(cache=True)
+@_compiled
 def _enqueue_refreshes(parts: Ints, refreshes: Ints, state: Ints) -> None:
     """Queue the refreshes that fall due."""
     room = refreshes.shape[1]
@@ -237,7 +243,7 @@ def _enqueue_refreshes(parts: Ints, refreshes: Ints, state: Ints) -> None:
     state[TURN] = (state[TURN] + 1) % parts[BANKS]
 
 
-@njit(cache=True)
+@_compiled
 def _serve(run: Any, bus: int) -> bool:
     """Issue what one bus can do now; return whether there was anything."""
     parts, state = run[0][0], run[1][6]
@@ -259,7 +265,7 @@ def _serve(run: Any, bus: int) -> bool:
     return at >= 0
 
 
-@njit(cache=True)
+@_compiled
 def _first_ready(run: Any, kind: int, bus: int) -> int:
     """Return the place in a queue of the oldest request whose command is ready, or -1."""
     parts, free, memory, asked = run[0][0], run[0][3], run[1], run[2]
@@ -293,7 +299,7 @@ def _first_ready(run: Any, kind: int, bus: int) -> int:
     return best
 
 
-@njit(cache=True)
+@_compiled
 def _refresh_step(run: Any) -> bool:
     """Issue the oldest refresh, or the precharge that it needs; return whether it could."""
     parts, free, memory = run[0][0], run[0][3], run[1]
@@ -325,7 +331,7 @@ def _refresh_step(run: Any) -> bool:
     return True
 
 
-@njit(cache=True)
+@_compiled
 def _issue(run: Any, kind: int, at: int) -> None:
     """Issue the next command of a queued request and move the request on."""
     parts, memory, asked, answers = run[0][0], run[1], run[2], run[3]
@@ -366,7 +372,7 @@ def _issue(run: Any, kind: int, at: int) -> None:
     done[index] = state[TICK] + parts[WRITE_TICKS if writes[index] else READ_TICKS]
 
 
-@njit(cache=True)
+@_compiled
 def _wanted(run: Any, index: int) -> bool:
     """Whether another waiting request wants the same row."""
     queues, state, banks, rows = run[1][4], run[1][6], run[2][1], run[2][2]
@@ -378,7 +384,7 @@ def _wanted(run: Any, index: int) -> bool:
     return False
 
 
-@njit(cache=True)
+@_compiled
 def _record(run: Any, command: int, bank: int) -> None:
     """Note a command, which moves the earliest ticks of others."""
     gaps, starts, memory, log = run[0][1], run[0][2], run[1], run[3][3]
@@ -413,7 +419,7 @@ def _record(run: Any, command: int, bank: int) -> None:
     state[ISSUED] += 1
 
 
-@njit(cache=True)
+@_compiled
 def _raise(held: Ints, until: int) -> None:
     """Let nothing come before a tick."""
     for at in range(len(held)):

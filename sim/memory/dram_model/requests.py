@@ -86,7 +86,8 @@ class DramResult:
     def read_latencies(self) -> Ints:
         """Ticks from acceptance to the last data, of the reads that were done in time."""
         done = (self.done != NEVER) & (self.done <= self.ticks) & ~self.writes
-        return self.done[done] - self.accepted[done]
+        latencies: Ints = self.done[done] - self.accepted[done]
+        return latencies
 
     @property
     def mean_read_latency_ticks(self) -> float:
