@@ -158,8 +158,6 @@ DIRECTORY_MESI: CacheTable = {
     (State.IM, On.INVALIDATE): (State.IM, (Do.ACK,)),
     (State.IM_A, On.ACK): (State.IM_A, ()),
     (State.IM_A, On.LAST_ACK): (State.M, _DONE),
-    (State.SM, On.DATA): (State.M, _DONE),
-    (State.SM, On.DATA_PENDING): (State.IM_A, ()),
     (State.SM, On.GRANT): (State.M, _DONE),
     (State.SM, On.GRANT_PENDING): (State.IM_A, ()),
     (State.SM, On.ACK): (State.SM, ()),
@@ -185,6 +183,8 @@ DIRECTORY_MOESI: CacheTable = {
     (State.OI, On.FORWARD_READ): (State.OI, (Do.GIVE, Do.TELL_KEPT)),
     (State.OI, On.FORWARD_WRITE): (State.II, (Do.GIVE,)),
     (State.OI, On.PUT_ACK): (State.I, ()),
+    (State.SM, On.DATA): (State.M, _DONE),
+    (State.SM, On.DATA_PENDING): (State.IM_A, ()),
     (State.OM, On.GRANT): (State.M, _DONE),
     (State.OM, On.GRANT_PENDING): (State.IM_A, ()),
     (State.OM, On.ACK): (State.OM, ()),
@@ -223,7 +223,7 @@ SNOOPING_MESI: CacheTable = {
     (State.SM, On.GRANT): (State.M, (Do.PERFORM,)),
     **{
         (state, on): (state, ())
-        for state in (State.I, State.IS, State.IM)
+        for state in (State.IS, State.IM)
         for on in (On.READ, On.WRITE, On.UPGRADE)
     },
     (State.S, On.READ): (State.S, ()),
