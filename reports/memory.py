@@ -3,123 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import ValidationError
 
+from reports.memory_rows import ALL, Curve, Level, LevelRow, MemoryAnswer, PhaseRate, RoleRow
 from sim.cpu.spec import CpuSpec
 from sim.errors import SpecError, TokenclockError
 from sim.gpu.spec import GpuSpec
-from sim.memory.cache_compiled import counts_of, layout, walk
 from sim.memory.cache_spec import CacheLevelSpec, HierarchySpec
 from sim.memory.layout import ROLES, Piece
 from sim.memory.stack_distance import FIRST_TOUCH, stack_distances
+from sim.memory.trace_run import AddressTrace, run_addresses
 from sim.result import RunResult
 from sim.spec import MachineSpec
 
 Ints = npt.NDArray[np.int64]
 
-MOST_LINES = 1 << 26
+MOST_LINES = 1 << 25
 """Accesses that are analysed at once: the distances of all of them are kept."""
 GPU_LINE_BYTES = 128
 """NVIDIA, CUDA C++ Best Practices Guide, section on coalesced access: lines of 128 bytes."""
-ALL = "all"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Level:
-    """One cache as the analysis needs it."""
-
-    name: str
-    capacity_bytes: int
-    line_bytes: int
-    ways: int | None
-    """None where no document says: fully associative."""
-
-    @property
-    def lines(self) -> int:
-        """Lines that it holds."""
-        return self.capacity_bytes // self.line_bytes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LevelRow:
-    """What one cache saw."""
-
-    level: str
-    capacity_bytes: int
-    accesses: int
-    """Demand accesses, in lines."""
-    hits: int
-    hit_rate: float
-    cold: int
-    """Misses that no cache can avoid: first touches."""
-    capacity: int
-    """Misses with more other lines between than the whole cache holds."""
-    conflict: int
-    """Misses although the cache as a whole had room: the line's set had not."""
-    fetched_bytes: int
-    written_back_bytes: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RoleRow:
-    """What one kind of data asked of the caches."""
-
-    role: str
-    accesses: int
-    distinct_bytes: int
-    from_memory_bytes: int
-    from_memory_share: float
-    """Of its accesses."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PhaseRate:
-    """What the whole simulated run of the machine reached, time and all."""
-
-    phase: str
-    dram_bytes: int
-    seconds: float
-    bytes_per_second: float
-    peak_share: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Curve:
-    """Share of accesses that miss, over the size of one fully associative LRU cache."""
-
-    role: str
-    sizes_bytes: tuple[int, ...]
-    ratios: tuple[float, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MemoryAnswer:
-    """Everything that `tokenclock memory` says."""
-
-    workload: str
-    machine: str
-    line_bytes: int
-    accesses: int
-    levels: tuple[LevelRow, ...]
-    roles: tuple[RoleRow, ...]
-    memory_read_bytes: int
-    memory_written_bytes: int
-    memory_bytes_per_second: int
-    """What long streams reach."""
-    least_seconds: float
-    """Of the traffic at that rate: no run can be faster."""
-    rates: tuple[PhaseRate, ...]
-    """Empty for recorded addresses, which say nothing of arithmetic."""
-    curves: tuple[Curve, ...]
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return asdict(self)
 
 
 def levels_of(spec: MachineSpec) -> tuple[Level, ...]:
@@ -170,14 +77,11 @@ def analyse(
     Raises SpecError where the machine has none, TokenclockError where the stream is too long.
     """
     levels = levels_of(spec)
-    stream = _Stream(levels)
-    for piece in pieces:
-        stream.add(piece)
-    if not stream.accesses:
-        raise TokenclockError(f"{workload}: holds no accesses")
-    lines, roles, found, distances = stream.finish()
-    rows, written = stream.rows(lines, found, distances)
+    stream = _gathered(pieces, workload)
+    distances = stack_distances(stream.lines)
+    found, backs = _served(stream, levels, distances)
     line_bytes = levels[0].line_bytes
+    written = backs[-1] * levels[-1].line_bytes
     from_memory = found == len(levels)
     read = int(np.count_nonzero(from_memory)) * line_bytes
     rate = spec.memory.sustained_bytes_per_second
@@ -185,73 +89,75 @@ def analyse(
         workload=workload,
         machine=spec.name,
         line_bytes=line_bytes,
-        accesses=len(lines),
-        levels=rows,
-        roles=_role_rows(lines, roles, from_memory, distances, line_bytes),
+        accesses=len(stream.lines),
+        levels=_level_rows(stream, levels, found, distances, backs),
+        roles=_role_rows(stream.roles, from_memory, distances, line_bytes),
         memory_read_bytes=read,
         memory_written_bytes=written,
         memory_bytes_per_second=rate,
         least_seconds=(read + written) / rate,
         rates=rates_of(result) if result else (),
-        curves=_curves(roles, distances, line_bytes, max(level.lines for level in levels)),
+        curves=_curves(stream.roles, distances, line_bytes, max(level.lines for level in levels)),
     )
 
 
+@dataclass(frozen=True, slots=True)
 class _Stream:
-    """Takes pieces in; the caches' state goes on from piece to piece."""
+    """All accesses, column by column."""
 
-    def __init__(self, levels: Sequence[Level]) -> None:
-        self.levels = levels
-        self.accesses = 0
-        self._parts: list[tuple[Ints, npt.NDArray[np.bool_], npt.NDArray[np.int8]]] = []
-        self._found: list[npt.NDArray[np.int8]] = []
-        self._caches: tuple[Ints, Ints] | None = None
-        if all(level.ways for level in levels):
-            self._caches = layout(_hierarchy(levels))
+    lines: Ints
+    writes: npt.NDArray[np.bool_]
+    roles: npt.NDArray[np.int8]
 
-    def add(self, piece: Piece) -> None:
-        self.accesses += len(piece)
-        if self.accesses > MOST_LINES:
+
+def _gathered(pieces: Iterable[Piece], workload: str) -> _Stream:
+    """Join the pieces; TokenclockError where there are none, or too many to keep."""
+    parts: list[Piece] = []
+    accesses = 0
+    for piece in pieces:
+        accesses += len(piece)
+        if accesses > MOST_LINES:
             raise TokenclockError(
                 f"more than {MOST_LINES:,} lines are touched: take one step and one layer "
                 "(--step 1 --layer 0), or a smaller model"
             )
-        self._parts.append((piece.lines, piece.writes, piece.roles))
-        if self._caches is not None:
-            found = np.zeros(len(piece), dtype=np.int8)
-            addresses = piece.lines * self.levels[0].line_bytes
-            ones = np.ones(len(piece), dtype=np.uint8)
-            walk(addresses, piece.writes.astype(np.uint8), ones, *self._caches, found)
-            self._found.append(found)
+        parts.append(piece)
+    if not accesses:
+        raise TokenclockError(f"{workload}: holds no accesses")
+    return _Stream(
+        np.concatenate([part.lines for part in parts]),
+        np.concatenate([part.writes for part in parts]),
+        np.concatenate([part.roles for part in parts]),
+    )
 
-    def finish(self) -> tuple[Ints, npt.NDArray[np.int8], npt.NDArray[np.int8], Ints]:
-        """Return lines, roles, the level that had each, and stack distances."""
-        lines = np.concatenate([part[0] for part in self._parts])
-        roles = np.concatenate([part[2] for part in self._parts])
-        distances = stack_distances(lines)
-        if self._caches is None:
-            hit = (distances != FIRST_TOUCH) & (distances < self.levels[0].lines)
-            return lines, roles, (~hit).astype(np.int8), distances
-        return lines, roles, np.concatenate(self._found), distances
 
-    def rows(
-        self, lines: Ints, found: npt.NDArray[np.int8], distances: Ints
-    ) -> tuple[tuple[LevelRow, ...], int]:
-        """Return a row for each level, and the bytes written to main memory."""
-        backs = self._write_backs(lines, distances)
-        rows = []
-        for number, level in enumerate(self.levels):
-            reaches = found >= number
-            own = distances if number == 0 else stack_distances(lines[reaches])
-            missed = found[reaches] > number
-            rows.append(_level_row(level, own, missed, backs[number]))
-        return tuple(rows), backs[-1] * self.levels[-1].line_bytes
+def _served(
+    stream: _Stream, levels: Sequence[Level], distances: Ints
+) -> tuple[npt.NDArray[np.int8], list[int]]:
+    """Return the level that had each access, and the lines that each level wrote back."""
+    if any(level.ways is None for level in levels):
+        (level,) = levels
+        hit = (distances != FIRST_TOUCH) & (distances < level.lines)
+        backs = _dirty_evictions(stream.lines, stream.writes, distances, level.lines)
+        return (~hit).astype(np.int8), [backs]
+    addresses = AddressTrace.of(stream.lines * levels[0].line_bytes, kinds=stream.writes)
+    ran = run_addresses(_hierarchy(levels), addresses, where_found=True)
+    return ran.found, [level.write_backs for level in ran.counts.levels]
 
-    def _write_backs(self, lines: Ints, distances: Ints) -> list[int]:
-        if self._caches is not None:
-            return [level.write_backs for level in counts_of(*self._caches).levels]
-        writes = np.concatenate([part[1] for part in self._parts])
-        return [_dirty_evictions(lines, writes, distances, self.levels[0].lines)]
+
+def _level_rows(
+    stream: _Stream,
+    levels: Sequence[Level],
+    found: npt.NDArray[np.int8],
+    distances: Ints,
+    backs: Sequence[int],
+) -> tuple[LevelRow, ...]:
+    rows = []
+    for number, level in enumerate(levels):
+        reaches = found >= number
+        own = distances if number == 0 else stack_distances(stream.lines[reaches])
+        rows.append(_level_row(level, own, found[reaches] > number, backs[number]))
+    return tuple(rows)
 
 
 def _hierarchy(levels: Sequence[Level]) -> HierarchySpec:
@@ -322,7 +228,6 @@ def _distinct_after(lines: Ints, last_uses: Ints, cache_lines: int) -> int:
 
 
 def _role_rows(
-    lines: Ints,
     roles: npt.NDArray[np.int8],
     from_memory: npt.NDArray[np.bool_],
     distances: Ints,
@@ -330,7 +235,8 @@ def _role_rows(
 ) -> tuple[RoleRow, ...]:
     rows = []
     for name, chosen in _groups(roles):
-        count, misses = len(lines[chosen]), int(np.count_nonzero(from_memory[chosen]))
+        mine = from_memory[chosen]
+        count, misses = len(mine), int(np.count_nonzero(mine))
         rows.append(
             RoleRow(
                 role=name,

@@ -12,7 +12,7 @@ from reports import tables
 from reports.charts.miss_ratio import miss_ratio
 from reports.charts.misses import misses
 from reports.charts.style import RC, png_bytes, svg_text
-from reports.memory import MemoryAnswer
+from reports.memory_rows import MemoryAnswer
 from reports.output import json_text
 
 CHARTS = {"miss-ratio": miss_ratio, "misses": misses}

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator, PercentFormatter
 
 from reports.charts.style import GRID, INK, MUTED, WIDTH_INCHES
-from reports.memory import ALL, MemoryAnswer
+from reports.memory_rows import ALL, MemoryAnswer
 from reports.quantities import binary_bytes
 from workloads.trace import Role
 

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from reports.charts.style import GRID, WIDTH_INCHES
-from reports.memory import MemoryAnswer
+from reports.memory_rows import MemoryAnswer
 from reports.quantities import percent
 
 PARTS = {

@@ -20,7 +20,7 @@ from reports.commands.console import (
 
 if TYPE_CHECKING:
     from reports.commands.console import Report
-    from reports.memory import MemoryAnswer
+    from reports.memory_rows import MemoryAnswer
     from sim.lowering import MachineModel
     from sim.memory.layout import Piece
     from workloads import Trace
