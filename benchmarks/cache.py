@@ -24,7 +24,7 @@ THREE = hierarchy(
 
 
 def rate(spec: HierarchySpec, trace: AddressTrace) -> float:
-    """Accesses a CPU second."""
+    """Return accesses a CPU second."""
     return len(trace) / best_of(3, lambda: run_addresses(spec, trace))
 
 

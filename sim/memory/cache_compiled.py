@@ -8,9 +8,12 @@ last one first; under the other policies a line keeps its way.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+from numba import carray, njit, types
+from numba.extending import intrinsic
 
 from sim.memory.cache_counts import (
     LEVEL_COUNTERS,
@@ -23,6 +26,8 @@ from sim.memory.cache_spec import HierarchySpec, Inclusion, Replacement
 from sim.memory.replacement import LEHMER_FACTOR, LEHMER_MODULUS, SRRIP_DISTANT, SRRIP_LONG
 
 Ints = npt.NDArray[np.int64]
+
+# Small functions are inlined before compilation, since calls count references to every array.
 
 (SETS, WAYS, SHIFT, POLICY, BACK, ALLOCATE, RELATION, SECTORS, LINES, AUX, VALID, DIRTY) = range(12)
 """Columns of the table of levels: sets, ways, log2 of line bytes, three rules, relation to the
@@ -90,6 +95,11 @@ def layout(spec: HierarchySpec) -> tuple[Ints, Ints]:
     return table, state
 
 
+def empty_frames(table: Ints) -> Ints:
+    """Return room for one request under way at each level."""
+    return np.zeros((len(table), FRAME), dtype=np.int64)
+
+
 def counts_of(table: Ints, state: Ints) -> HierarchyCounts:
     """Return the counters as the readable hierarchy does."""
     *levels, memory = (int(row[COUNTS]) for row in table)
@@ -103,7 +113,18 @@ def _named(names: tuple[str, ...], values: Ints) -> dict[str, int]:
     return {name: int(value) for name, value in zip(names, values, strict=False)}
 
 
-@njit(cache=True)
+@intrinsic  # type: ignore[untyped-decorator]
+def _pointer(_: Any, address: Any) -> Any:  # noqa: ARG001 - numba asks for the argument's type
+    """Make a pointer to whole numbers of an address."""
+    signature = types.CPointer(types.int64)(types.intp)
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.inttoptr(args[0], context.get_value_type(signature.return_type))
+
+    return signature, generate
+
+
+@njit(cache=True, inline="always")
 def _set_base(table: Ints, level: int, number: int) -> int:
     """Return where a line's set begins, counted from the level's offsets."""
     mask = table[level, MASK]
@@ -111,7 +132,7 @@ def _set_base(table: Ints, level: int, number: int) -> int:
     return index * table[level, WAYS]
 
 
-@njit(cache=True)
+@njit(cache=True, inline="always")
 def _find(table: Ints, state: Ints, level: int, number: int) -> int:
     """Return a line's place, counted from the level's offsets, or -1."""
     base = _set_base(table, level, number)
@@ -122,7 +143,7 @@ def _find(table: Ints, state: Ints, level: int, number: int) -> int:
     return -1
 
 
-@njit(cache=True)
+@njit(cache=True, inline="always")
 def _shift(table: Ints, state: Ints, level: int, base: int, place: int) -> None:
     """Bring what stands at a place to the front of its set."""
     sectored = table[level, DIRTY] > table[level, VALID]
@@ -135,7 +156,7 @@ def _shift(table: Ints, state: Ints, level: int, base: int, place: int) -> None:
             state[at + base] = moved
 
 
-@njit(cache=True)
+@njit(cache=True, inline="always")
 def _use(table: Ints, state: Ints, level: int, place: int) -> int:
     """Tell the policy of a hit; return where the line stands now."""
     policy, ways = table[level, POLICY], table[level, WAYS]
@@ -190,7 +211,7 @@ def _victim(table: Ints, state: Ints, level: int, base: int) -> int:
     return base + oldest
 
 
-@njit(cache=True)
+@njit(cache=True, inline="always")
 def _room(table: Ints, state: Ints, level: int, base: int) -> int:
     """Return the place that a new line takes: a free one, else the victim's."""
     at, ways = table[level, LINES] + base, table[level, WAYS]
@@ -201,7 +222,7 @@ def _room(table: Ints, state: Ints, level: int, base: int) -> int:
     return _victim(table, state, level, base)
 
 
-@njit(cache=True)
+@njit(cache=True, inline="always")
 def _filled(table: Ints, state: Ints, level: int, base: int, place: int) -> int:
     """Tell the policy of a new line; return where it stands now."""
     policy = table[level, POLICY]
@@ -269,8 +290,10 @@ def _invalidate(table: Ints, state: Ints, level: int, number: int) -> int:
     return dirty
 
 
-@njit(cache=True)
-def _call(table: Ints, state: Ints, level: int, kind: int, first: int, last: int) -> bool:
+@njit(cache=True, inline="always")
+def _call(  # noqa: PLR0917 - a level, then a request
+    table: Ints, state: Ints, level: int, kind: int, first: int, last: int
+) -> bool:
     """Answer a request at once if the level is main memory; return whether it is."""
     if level == len(table) - 1:
         write = 0 if kind == LOAD else 1
@@ -281,7 +304,7 @@ def _call(table: Ints, state: Ints, level: int, kind: int, first: int, last: int
     return False
 
 
-@njit(cache=True)
+@njit(cache=True, inline="always")
 def _begin(  # noqa: PLR0917 - a frame, then its request
     table: Ints, frames: Ints, level: int, kind: int, first: int, last: int
 ) -> None:
@@ -292,7 +315,7 @@ def _begin(  # noqa: PLR0917 - a frame, then its request
     frames[level, DEPTH] = frames[level, COMES_DIRTY] = frames[level, CAME] = 0
 
 
-@njit(cache=True)
+@njit(cache=True, inline="always")
 def _ends(table: Ints, frames: Ints, level: int) -> tuple[int, int]:
     """Return the first and last bytes of a request within its current line."""
     start = frames[level, NUMBER] << table[level, SHIFT]
@@ -300,7 +323,7 @@ def _ends(table: Ints, frames: Ints, level: int) -> tuple[int, int]:
     return max(frames[level, FIRST], start), min(frames[level, LAST], end)
 
 
-@njit(cache=True)
+@njit(cache=True, inline="always")
 def _look(table: Ints, state: Ints, frames: Ints, level: int) -> int:
     """Look a line up and count; return the next step."""
     kind, number = frames[level, KIND], frames[level, NUMBER]
@@ -315,7 +338,12 @@ def _look(table: Ints, state: Ints, frames: Ints, level: int) -> int:
     if place >= 0:
         valid = state[table[level, VALID] + place] if sectored else 1
     missing = wanted & ~valid
-    frames[level, WANTED], frames[level, MISSING], frames[level, CAME], frames[level, SECTOR] = wanted, missing, 0, 0
+    frames[level, WANTED], frames[level, MISSING], frames[level, CAME], frames[level, SECTOR] = (
+        wanted,
+        missing,
+        0,
+        0,
+    )
     frames[level, PLACE_KNOWN] = place
     if kind == LOAD:
         state[counts + (LOAD_MISSES if missing else LOAD_HITS)] += 1
@@ -337,8 +365,10 @@ def _look(table: Ints, state: Ints, frames: Ints, level: int) -> int:
     return FETCH
 
 
-@njit(cache=True)
-def _settle(table: Ints, state: Ints, frames: Ints, level: int) -> int:
+@njit(cache=True, inline="always")
+def _settle(  # noqa: C901 - one step of one request
+    table: Ints, state: Ints, frames: Ints, level: int
+) -> int:
     """Place a line whose missing sectors have come; return the next step."""
     kind, number = frames[level, KIND], frames[level, NUMBER]
     sectored = table[level, DIRTY] > table[level, VALID]
@@ -368,7 +398,9 @@ def _settle(table: Ints, state: Ints, frames: Ints, level: int) -> int:
     if dirtied:
         state[table[level, LINES] + place] |= 1
     if sectored:
-        state[table[level, VALID] + place] |= frames[level, WANTED] if kind != LOAD else frames[level, MISSING]
+        state[table[level, VALID] + place] |= (
+            frames[level, WANTED] if kind != LOAD else frames[level, MISSING]
+        )
         state[table[level, DIRTY] + place] |= dirtied
     if frames[level, LEFT] < 0:
         return THROUGH
@@ -381,7 +413,7 @@ def _settle(table: Ints, state: Ints, frames: Ints, level: int) -> int:
     return RELEASE if table[level + 1, RELATION] == EXCLUSIVE else THROUGH
 
 
-@njit(cache=True)
+@njit(cache=True, inline="always")
 def _next_sector(table: Ints, frames: Ints, level: int, bits: int, number: int) -> tuple[int, int]:
     """Return the ends of the next sector whose bit is set, and go past it; -1 after the last."""
     sector, shift = frames[level, SECTOR], table[level, SECTORS]
@@ -394,8 +426,10 @@ def _next_sector(table: Ints, frames: Ints, level: int, bits: int, number: int) 
     return first, first + (1 << shift) - 1
 
 
-@njit(cache=True)
-def _step(table: Ints, state: Ints, frames: Ints, level: int) -> tuple[int, int, int]:
+@njit(cache=True, inline="always")
+def _step(  # noqa: C901 - one branch a step
+    table: Ints, state: Ints, frames: Ints, level: int
+) -> tuple[int, int, int]:
     """Go on with a frame until it asks the level behind, and return that request.
 
     Its kind is -1 where the frame is done.
@@ -405,12 +439,16 @@ def _step(table: Ints, state: Ints, frames: Ints, level: int) -> tuple[int, int,
         if step == LOOK:
             frames[level, STEP] = _look(table, state, frames, level)
         elif step == FETCH:
-            first, last = _next_sector(table, frames, level, frames[level, MISSING], frames[level, NUMBER])
+            first, last = _next_sector(
+                table, frames, level, frames[level, MISSING], frames[level, NUMBER]
+            )
             if first >= 0:
                 return LOAD, first, last
             frames[level, STEP] = _settle(table, state, frames, level)
         elif step == EVICT:
-            first, last = _next_sector(table, frames, level, frames[level, LEFT_DIRTY], frames[level, LEFT])
+            first, last = _next_sector(
+                table, frames, level, frames[level, LEFT_DIRTY], frames[level, LEFT]
+            )
             if first >= 0:
                 return WRITE_DIRTY, first, last
             frames[level, STEP] = THROUGH
@@ -433,7 +471,7 @@ def _step(table: Ints, state: Ints, frames: Ints, level: int) -> tuple[int, int,
                 return -1, 0, 0
 
 
-@njit(cache=True)
+@njit(cache=True, inline="always")
 def _answer(frames: Ints, level: int, depth: int, dirty: int) -> None:
     """Take what the level behind answered."""
     if frames[level, STEP] == FETCH:
@@ -444,7 +482,7 @@ def _answer(frames: Ints, level: int, depth: int, dirty: int) -> None:
         frames[level, STEP] = NEXT
 
 
-@njit(cache=True)
+@njit(cache=True, inline="always")
 def request(  # noqa: PLR0917 - a request, then what it passes through
     kind: int, first: int, last: int, table: Ints, state: Ints, frames: Ints
 ) -> int:
@@ -468,7 +506,7 @@ def request(  # noqa: PLR0917 - a request, then what it passes through
     return int(frames[0, DEPTH])
 
 
-@njit(cache=True)
+@njit(cache=True, inline="always")
 def _plain_hit(table: Ints, state: Ints, kind: int, line: int) -> bool:
     """Settle an access that hits in an unsectored first level; True where that was possible."""
     if kind == STORE and not table[0, BACK]:
@@ -487,16 +525,20 @@ def walk(  # noqa: PLR0917 - columns of a trace, then what they pass through
     addresses: Ints,
     kinds: npt.NDArray[np.uint8],
     sizes: npt.NDArray[np.uint8],
-    table: Ints,
-    state: Ints,
+    owned_table: Ints,
+    owned_state: Ints,
+    owned_frames: Ints,
     found: npt.NDArray[np.int8],
 ) -> None:
     """Pass a trace through; `found`, unless empty, receives the level that had each access.
 
     A repeated touch of one line changes nothing but a counter, and is not looked up again.
     """
+    # Views that own nothing: counting references at every call took five times the work itself.
+    table = carray(_pointer(owned_table.ctypes.data), owned_table.shape)
+    state = carray(_pointer(owned_state.ctypes.data), owned_state.shape)
+    frames = carray(_pointer(owned_frames.ctypes.data), owned_frames.shape)
     shift, counts = table[0, SHIFT], table[0, COUNTS]
-    frames = np.zeros((len(table), FRAME), dtype=np.int64)
     plain = table[0, DIRTY] == table[0, VALID]
     simple = plain and table[0, POLICY] != SRRIP
     wet = table[0, BACK] == 1 and table[0, ALLOCATE] == 1

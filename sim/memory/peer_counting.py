@@ -31,7 +31,9 @@ def cannot_count(spec: HierarchySpec) -> str:
     """Say why a hierarchy has no counterpart there; empty where it has one."""
     for level in spec.levels:
         if level.replacement not in POLICY_NUMBER:
-            return f"{level.name}: {level.replacement} replacement is not counted as pycachesim does"
+            return (
+                f"{level.name}: {level.replacement} replacement is not counted as pycachesim does"
+            )
         if level.sectors > 1 or level.inclusion is not Inclusion.NEITHER:
             return f"{level.name}: sectors and inclusion are not counted as pycachesim does"
         if level.write_allocate and not level.write_back:
@@ -136,8 +138,8 @@ def readable_counts(spec: HierarchySpec, trace: AddressTrace) -> Mapping[str, in
         else:
             levels[0].load(address, address + size - 1)
     before = np.array([list(level.counts.values()) for level in levels], dtype=np.int64)
-    for level in levels:
-        level.flush()
+    for cache in levels:
+        cache.flush()
     return _named(spec, before, levels[-1].counts["evict"])
 
 
@@ -203,7 +205,7 @@ def _inject(row: Ints, lines: Ints, entry: int) -> tuple[int, int]:
 
 # A function that calls itself cannot be kept compiled on disk (it fails when it is read back).
 @njit(int64(int64, int64, int64, int64, int64[:, ::1], int64[::1], int64[:, ::1]))
-def _request(  # noqa: PLR0917 - a request, then what it passes through
+def _request(  # noqa: C901, PLR0917 - a request, then what it passes through
     kind: int, level: int, first: int, last: int, table: Ints, lines: Ints, counts: Ints
 ) -> int:
     """Load or store a range of bytes at a level; return the place of a loaded line."""
@@ -242,7 +244,7 @@ def _request(  # noqa: PLR0917 - a request, then what it passes through
     return found
 
 
-@njit
+@njit()
 def peer_walk(  # noqa: PLR0917 - columns of a trace, then what they pass through
     addresses: Ints,
     kinds: npt.NDArray[np.uint8],
@@ -258,7 +260,7 @@ def peer_walk(  # noqa: PLR0917 - columns of a trace, then what they pass throug
         _request(kind, 0, addresses[i], last, table, lines, counts)
 
 
-@njit
+@njit()
 def peer_flush(table: Ints, lines: Ints, counts: Ints) -> None:
     """Write all dirty lines back, level after level."""
     for level in range(len(table)):

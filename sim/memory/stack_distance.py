@@ -101,8 +101,10 @@ def _up_to(tree: npt.NDArray[np.int32], bits: npt.NDArray[np.uint64], time: int)
 
 
 @njit(cache=True)
-def _renumber(times: Ints, keys: Ints, bits: npt.NDArray[np.uint64], words: int) -> Ints:
-    """Number the last uses anew from 0, in order; return, by word, how many went before it."""
+def _renumber(
+    times: Ints, keys: Ints, bits: npt.NDArray[np.uint64], words: int
+) -> npt.NDArray[np.uint64]:
+    """Count times of last use anew from 0, in order; return the bits at them."""
     before = np.zeros(len(bits) + 1, dtype=np.int64)
     for word in range(len(bits)):
         before[word + 1] = before[word] + _ones(bits[word])

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from sim.errors import SpecError
 from sim.memory.cache import CacheHierarchy
-from sim.memory.cache_compiled import counts_of, layout, walk
+from sim.memory.cache_compiled import counts_of, empty_frames, layout, walk
 from sim.memory.cache_counts import HierarchyCounts
 from sim.memory.cache_spec import HierarchySpec
 
@@ -49,7 +49,7 @@ class AddressTrace:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Read an npz file of `addr` or `addr_delta`, `kind` and `size`; SpecError if it is none."""
+        """Read an npz file of `addr` or `addr_delta`, `kind` and `size`; SpecError if unusable."""
         try:
             with np.load(path) as file:
                 columns = {name: file[name] for name in file.files}
@@ -82,7 +82,8 @@ def run_addresses(
     found = np.zeros(len(trace) if where_found else 0, dtype=np.int8)
     if engine == "compiled":
         table, state = layout(spec)
-        walk(trace.addresses, trace.kinds, trace.sizes, table, state, found)
+        frames = empty_frames(table)
+        walk(trace.addresses, trace.kinds, trace.sizes, table, state, frames, found)
         return CacheRun(counts=counts_of(table, state), found=found)
     caches = CacheHierarchy(spec)
     columns = (trace.addresses.tolist(), trace.kinds.tolist(), trace.sizes.tolist())

@@ -28,7 +28,7 @@ ARRAY_GAP_BYTES = 2**15
 """Addresses that lie farther apart belong to different arrays."""
 
 _SCALES = {"": 1, "K": 2**10, "M": 2**20}
-_WORDS = {
+_WORDS: Mapping[str, Mapping[str, object]] = {
     **{policy.value: {"replacement": policy} for policy in Replacement},
     "writethrough": {"write_back": False},
     "writeback": {"write_back": True},
