@@ -3,6 +3,8 @@
 python benchmarks/dram.py [--readme]
 """
 
+from functools import partial
+
 import numpy as np
 from timing import Figures, best_of
 
@@ -25,6 +27,7 @@ def main() -> None:
     figures = Figures("speed of the DRAM controller")
     random = np.random.default_rng(0).integers(0, 1 << 23, COUNT)
     steps = np.arange(COUNT)
+    spec = ControllerSpec()
     for part in PARTS:
         device = load_device(*part)
         mapping = AddressMapping(device, "RoBaRaCoCh")
@@ -35,10 +38,10 @@ def main() -> None:
         }
         for name, (transfers, writes) in patterns.items():
             requests = make_requests(mapping, transfers, writes)
-            seconds = best_of(3, lambda r=requests: simulate_compiled(device, r, ControllerSpec()))
+            seconds = best_of(3, partial(simulate_compiled, device, requests, spec))
             figures.show(f"{part[2]}, {name}, compiled", COUNT / seconds / 1e6, "M requests/s")
         few = make_requests(mapping, steps[:FEW], steps[:FEW] < 0)
-        seconds = best_of(1, lambda r=few: simulate(device, r, ControllerSpec()))
+        seconds = best_of(1, partial(simulate, device, few, spec))
         figures.show(f"{part[2]}, stream, reference", FEW / seconds / 1e6, "M requests/s")
     figures.finish()
 

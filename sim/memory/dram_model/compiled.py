@@ -37,7 +37,7 @@ from sim.memory.dram_model.requests import (
 Ints = npt.NDArray[np.int64]
 
 _compiled = njit(cache=True, _nrt=False)
-"""Without counted references to arrays, which would cost more than the work: a run allocates none."""
+"""No references to arrays are counted: that would cost more than the work, and none are made."""
 
 ACT, PRE, PREA, RD, WR, RDA, WRA, REF, REFB = (int(command) for command in Command)
 CLOSED = -1
@@ -343,11 +343,7 @@ def _issue(run: Any, kind: int, at: int) -> None:
     row = open_rows[bank]
     command, found = ACT, MISS
     if row == rows[index]:
-        command, found = WR if writes[index] else RD, HIT
-        if parts[CLOSES] and not _wanted(run, index):
-            closing = WRA if writes[index] else RDA
-            if memory[0][closing, bank] <= state[TICK]:
-                command = closing
+        command, found = _access(run, index), HIT
     elif row != CLOSED:
         command, found = PRE, CONFLICT
     if outcomes[index] == WAITING:
@@ -370,6 +366,18 @@ def _issue(run: Any, kind: int, at: int) -> None:
     if command in (RDA, WRA):
         open_rows[bank] = CLOSED
     done[index] = state[TICK] + parts[WRITE_TICKS if writes[index] else READ_TICKS]
+
+
+@_compiled
+def _access(run: Any, index: int) -> int:
+    """Return the access of a request, which closes the row where the policy asks for it."""
+    earliest, state = run[1][0], run[1][6]
+    write = run[2][3][index]
+    closing = WRA if write else RDA
+    ready = earliest[closing, run[2][1][index]] <= state[TICK]
+    if run[0][0][CLOSES] and ready and not _wanted(run, index):
+        return closing
+    return WR if write else RD
 
 
 @_compiled
