@@ -68,7 +68,7 @@ REASONS = {
     "stores": "operations store no more than they load, so where both are 1 only loads bind",
     "even": "one load, operation, function and store a cycle: more of one leaves the others",
     "lanes": "each move between lanes is followed by an operation, of which one a cycle starts",
-    "stages": "found on no workload: an SM has two buffers at least, and two hide this tile's loads",
+    "stages": "found on no workload: an SM has at least two buffers, and two hide its loads",
     "rows": "stands with a rows_per_cycle above 1, and one of the two must be 1",
 }
 
