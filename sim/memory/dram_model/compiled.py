@@ -7,7 +7,8 @@ counters (below) and three queues of request numbers in the order in which they 
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -36,8 +37,15 @@ from sim.memory.dram_model.requests import (
 
 Ints = npt.NDArray[np.int64]
 
-_compiled = njit(cache=True, _nrt=False)
+F = TypeVar("F", bound=Callable[..., Any])
+_OPTIONS: dict[str, Any] = {"cache": True, "_nrt": False}
 """No references to arrays are counted: that would cost more than the work, and none are made."""
+
+
+def _compiled(function: F) -> F:
+    """Compile a function that makes no arrays."""
+    return cast("F", njit(**_OPTIONS)(function))
+
 
 ACT, PRE, PREA, RD, WR, RDA, WRA, REF, REFB = (int(command) for command in Command)
 CLOSED = -1
