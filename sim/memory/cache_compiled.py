@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import carray, njit, types
+from numba import carray, njit, types  # type: ignore[attr-defined]
 from numba.extending import intrinsic
 
 from sim.memory.cache_counts import (
@@ -113,10 +113,10 @@ def _named(names: tuple[str, ...], values: Ints) -> dict[str, int]:
     return {name: int(value) for name, value in zip(names, values, strict=False)}
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def _pointer(_: Any, address: Any) -> Any:  # noqa: ARG001 - numba asks for the argument's type
     """Make a pointer to whole numbers of an address."""
-    signature = types.CPointer(types.int64)(types.intp)
+    signature = types.CPointer(types.int64)(types.intp)  # type: ignore[no-untyped-call]
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return builder.inttoptr(args[0], context.get_value_type(signature.return_type))
@@ -124,12 +124,15 @@ def _pointer(_: Any, address: Any) -> Any:  # noqa: ARG001 - numba asks for the 
     return signature, generate
 
 
+_view: Any = _pointer
+
+
 @njit(cache=True, inline="always")
 def _set_base(table: Ints, level: int, number: int) -> int:
     """Return where a line's set begins, counted from the level's offsets."""
     mask = table[level, MASK]
     index = number & mask if mask >= 0 else number % table[level, SETS]
-    return index * table[level, WAYS]
+    return int(index * table[level, WAYS])
 
 
 @njit(cache=True, inline="always")
@@ -166,7 +169,7 @@ def _use(table: Ints, state: Ints, level: int, place: int) -> int:
     if policy < QUEUED:
         if place > base:
             _shift(table, state, level, base, place)
-        return base
+        return int(base)
     aux = table[level, AUX]
     if policy == SRRIP:
         state[aux + place] = 0
@@ -189,18 +192,18 @@ def _victim(table: Ints, state: Ints, level: int, base: int) -> int:
     policy, ways = table[level, POLICY], table[level, WAYS]
     aux = table[level, AUX] + base
     if policy in (LRU, FIFO):
-        return base + ways - 1
+        return int(base + ways - 1)
     if policy == MRU:
         return base
     if policy == RANDOM:
         at = table[level, RNG]
         state[at] = state[at] * LEHMER_FACTOR % LEHMER_MODULUS
-        return base + state[at] % ways
+        return int(base + state[at] % ways)
     if policy == PLRU:
         node = 1
         while node < ways:
             node = 2 * node + state[aux + node]
-        return base + node - ways
+        return int(base + node - ways)
     oldest = 0
     for way in range(1, ways):
         if state[aux + way] > state[aux + oldest]:
@@ -243,7 +246,7 @@ def _sector_bits(table: Ints, level: int, number: int, first: int, last: int) ->
     end = start + (1 << table[level, SHIFT]) - 1
     low = (max(first, start) - start) >> table[level, SECTORS]
     high = (min(last, end) - start) >> table[level, SECTORS]
-    return (2 << high) - (1 << low)
+    return int((2 << high) - (1 << low))
 
 
 @njit(cache=True)
@@ -266,7 +269,7 @@ def _take_out(table: Ints, state: Ints, level: int, place: int) -> int:
     if table[level, DIRTY] > table[level, VALID]:
         dirty = state[table[level, DIRTY] + place]
     state[at] = -1
-    return dirty
+    return int(dirty)
 
 
 @njit(cache=True)
@@ -287,7 +290,7 @@ def _invalidate(table: Ints, state: Ints, level: int, number: int) -> int:
                     begin = (line << table[inner, SHIFT]) + sector * size
                     dirty |= _sector_bits(table, level, number, begin, begin + size - 1)
                 sector += 1
-    return dirty
+    return int(dirty)
 
 
 @njit(cache=True, inline="always")
@@ -535,9 +538,9 @@ def walk(  # noqa: PLR0917 - columns of a trace, then what they pass through
     A repeated touch of one line changes nothing but a counter, and is not looked up again.
     """
     # Views that own nothing: counting references at every call took five times the work itself.
-    table = carray(_pointer(owned_table.ctypes.data), owned_table.shape)
-    state = carray(_pointer(owned_state.ctypes.data), owned_state.shape)
-    frames = carray(_pointer(owned_frames.ctypes.data), owned_frames.shape)
+    table = carray(_view(owned_table.ctypes.data), owned_table.shape)
+    state = carray(_view(owned_state.ctypes.data), owned_state.shape)
+    frames = carray(_view(owned_frames.ctypes.data), owned_frames.shape)
     shift, counts = table[0, SHIFT], table[0, COUNTS]
     plain = table[0, DIRTY] == table[0, VALID]
     simple = plain and table[0, POLICY] != SRRIP
@@ -545,14 +548,14 @@ def walk(  # noqa: PLR0917 - columns of a trace, then what they pass through
     known, known_dirty = np.int64(-1), False
     load_hits, store_hits = 0, 0
     for i in range(len(addresses)):
-        first = addresses[i]
-        line, kind = first >> shift, np.int64(kinds[i])
-        last = first + sizes[i] - 1
+        first = int(addresses[i])
+        line, kind = first >> shift, int(kinds[i])
+        last = first + int(sizes[i]) - 1
         within = last >> shift == line
         if line == known and within and (kind == LOAD or known_dirty):
             hit = True
         else:
-            hit = plain and within and _plain_hit(table, state, kind, line)
+            hit = bool(plain and within and _plain_hit(table, state, kind, line))
             known = last >> shift if simple and (kind == LOAD or wet) else np.int64(-1)
             known_dirty = kind == STORE and known >= 0
         if hit:

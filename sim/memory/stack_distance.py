@@ -54,7 +54,7 @@ def _slot(keys: Ints, line: int) -> int:
     slot = np.int64((np.uint64(line) * _HASH_FACTOR) >> np.uint64(20)) & mask
     while keys[slot] not in (-1, line):
         slot = (slot + 1) & mask
-    return slot
+    return int(slot)
 
 
 @njit(cache=True)
@@ -97,7 +97,7 @@ def _up_to(tree: npt.NDArray[np.int32], bits: npt.NDArray[np.uint64], time: int)
     while node > 0:
         count += tree[node]
         node -= node & -node
-    return count
+    return int(count)
 
 
 @njit(cache=True)
