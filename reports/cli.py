@@ -12,6 +12,7 @@ import click
 
 from reports.commands.catalogue import machines, models, show
 from reports.commands.compare import compare
+from reports.commands.memory import memory
 from reports.commands.run import run
 from reports.commands.systolic import systolic
 from reports.commands.trace import trace
@@ -56,7 +57,7 @@ def commands(ctx: click.Context) -> None:
         click.echo(ctx.get_help())
 
 
-for _command in (compare, run, trace, machines, models, show, systolic, validate):
+for _command in (compare, run, trace, machines, models, show, memory, systolic, validate):
     commands.add_command(_command)
 
 

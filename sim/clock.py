@@ -12,6 +12,8 @@ from typing import Any, Protocol
 
 import simpy
 
+from sim.errors import LawViolationError
+
 TICKS_PER_SECOND = 10**15
 
 
@@ -73,7 +75,7 @@ def run_to_completion(
     try:
         env.run(until=done)
     except RuntimeError as error:
-        if done.triggered:
+        if done.triggered or isinstance(error, LawViolationError):
             raise
         waits = ", ".join(f"{w.name} waits for {w.waiting_for}" for w in waiters if w.waiting_for)
         raise DeadlockError(f"tick {env.now}: {waits or 'nobody says why'}") from error

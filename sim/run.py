@@ -10,13 +10,13 @@ from collections.abc import Callable
 
 from sim.accounting import Ledger
 from sim.composition import StepProgram, compose, engines_agree, lower_step
-from sim.errors import CapacityError, LawViolationError
+from sim.errors import LawViolationError
 from sim.laws import check
 from sim.limits import compulsory_bytes
 from sim.lowering import MachineModel
+from sim.memory.capacity import require_room
 from sim.pipeline import Engine
 from sim.result import RunResult
-from sim.spec import MachineSpec
 from workloads.trace import Block, Role, Trace
 
 Progress = Callable[[int, int], None]
@@ -36,7 +36,7 @@ def run(
     lowering, and LawViolationError where the result cannot be true.
     """
     trace.verify()
-    _require_room(trace, machine.spec)
+    require_room(trace, machine.spec.memory.capacity_bytes, machine.spec.name)
     machine.start(trace)
     steps = steps_of(trace)
     ledger = Ledger(trace, machine)
@@ -63,18 +63,6 @@ def steps_of(trace: Trace) -> list[list[Block]]:
             steps.append([])
         steps[-1].append(block)
     return steps
-
-
-def _require_room(trace: Trace, spec: MachineSpec) -> None:
-    capacity = spec.memory.capacity_bytes
-    if trace.footprint_bytes > capacity:
-        raise CapacityError(
-            f"{trace.model} needs {trace.footprint_bytes / 1e9:.1f} GB "
-            f"({trace.weight_bytes / 1e9:.1f} GB of weights, "
-            f"{trace.bytes_of(Role.KV_CACHE) / 1e9:.1f} GB of KV cache) and {spec.name} has "
-            f"{capacity / 1e9:.1f} GB: take a smaller dtype, batch or model, or a machine with "
-            "more memory"
-        )
 
 
 def _require_same_fidelity(machine: MachineModel, program: StepProgram) -> None:

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from sim.validation.cache import CacheSuite
+from sim.validation.dram import DramSuite
 from sim.validation.measured import GPUS, TPUS, MeasuredSuite
 from sim.validation.suite import Report, Suite, find_suite, run_suite
 from sim.validation.systolic import SystolicSuite
 
 SUITES: dict[str, Suite] = {
     "systolic": SystolicSuite(),
+    "cache": CacheSuite(),
+    "dram": DramSuite(),
     "tpu": MeasuredSuite(name="tpu", devices=TPUS, attention=True),
     "gpu": MeasuredSuite(name="gpu", devices=GPUS, attention=False),
 }

@@ -1,0 +1,186 @@
+"""Cores with programs, their caches, and what keeps the caches one memory; run and counted."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import simpy
+
+from sim.clock import Clock, run_to_completion
+from sim.errors import LawViolationError
+from sim.memory.coherent.cache import Access, Kind, PrivateCache, PrivateCacheSpec
+from sim.memory.coherent.directory import DirectoryCache, HomeNode, HomeSpec, Wires
+from sim.memory.coherent.monitor import MissClass, Monitor
+from sim.memory.coherent.protocol import READABLE, STABLE
+from sim.memory.coherent.snooping import Bus, BusSpec, SnoopingCache
+from sim.memory.network.network import Network, NetworkSpec
+from sim.pipeline import ONE_HERTZ_PER_TICK
+from sim.stalls import CycleStack, StallCause
+
+Program = Generator[Access, int, None]
+"""What a core does: yields accesses and gets what they read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoherenceSpec:
+    """How caches are kept coherent; ValueError for an unknown protocol."""
+
+    fabric: BusSpec | NetworkSpec
+    """A bus is snooped; a network carries a directory's messages, with a home at every node."""
+    protocol: Literal["MESI", "MOESI"] = "MESI"
+    cache: PrivateCacheSpec = field(default_factory=PrivateCacheSpec)
+    home: HomeSpec = field(default_factory=HomeSpec)
+    """Used with a network."""
+
+    def __post_init__(self) -> None:
+        if self.protocol not in ("MESI", "MOESI"):
+            raise ValueError(f"protocol is '{self.protocol}', must be 'MESI' or 'MOESI'")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoreCounts:
+    """What one core met with."""
+
+    hits: int
+    upgrades: int
+    """Writes to a line shared till then, which needed leave but no data."""
+    misses: Mapping[MissClass, int]
+    invalidations: int
+    """Lines taken by other cores' writes."""
+    write_backs: int
+    """Dirty lines evicted."""
+    finished: int
+    """When its program had ended, in cycles."""
+    account: CycleStack
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoherenceResult:
+    """A run's outcome."""
+
+    cycles: int
+    """Until the last program had ended."""
+    cores: tuple[CoreCounts, ...]
+    memory: Mapping[int, int]
+    """The last value written to each address."""
+    messages: Mapping[str, int]
+    """Bus transactions, or messages, by kind."""
+
+    @property
+    def misses(self) -> Counter[MissClass]:
+        """Misses of all cores by class."""
+        return sum((Counter(core.misses) for core in self.cores), Counter())
+
+
+class _Core:
+    def __init__(self, clock: Clock, cache: PrivateCache, program: Program) -> None:
+        self.cache = cache
+        self.finished = 0
+        self.work_cycles = 0
+        self._clock = clock
+        self._program = program
+
+    def run(self) -> Generator[simpy.Event, Any, None]:
+        answer: int | None = None
+        while True:
+            try:
+                access = self._program.send(answer)  # type: ignore[arg-type] # None starts it
+            except StopIteration:
+                break
+            if access.kind is Kind.WORK:
+                self.work_cycles += access.value
+                yield self._clock.cycles(access.value)
+                answer = 0
+            else:
+                yield from self.cache.access(access)
+                answer = self.cache.result
+        self.finished = self._clock.now
+
+
+def straight(accesses: Iterable[Access]) -> Program:
+    """Return a program that does one thing after the other, whatever it reads."""
+    for access in accesses:
+        _answer = yield access  # an iterator takes no answers
+
+
+def run_coherent(spec: CoherenceSpec, programs: Sequence[Program]) -> CoherenceResult:
+    """Run one program a core until all have ended; the invariants are checked throughout.
+
+    Raises ValueError for more cores than the network has nodes, LawViolationError where two caches
+    could write at once or a read does not return the last write.
+    """
+    if not programs:
+        raise ValueError("no programs, so nothing to run")
+    clock = Clock(simpy.Environment(), ONE_HERTZ_PER_TICK)
+    cache = spec.cache
+    monitor = Monitor(
+        cores=len(programs), line_bytes=cache.line_bytes, lines=cache.sets * cache.ways
+    )
+    fabric = _wire(spec, clock, monitor, len(programs))
+    cores = [_Core(clock, c, p) for c, p in zip(fabric.caches, programs, strict=False)]
+    run_to_completion(clock.env, [core.run() for core in cores], fabric.caches)
+    cycles = clock.now
+    clock.env.run()  # messages still under way
+    _check_copies(fabric, monitor)
+    return CoherenceResult(
+        cycles=cycles,
+        cores=tuple(_counts(core, n, monitor, spec, cycles) for n, core in enumerate(cores)),
+        memory=dict(monitor.memory),
+        messages={str(kind): count for kind, count in fabric.messages.items()},
+    )
+
+
+def _wire(spec: CoherenceSpec, clock: Clock, monitor: Monitor, cores: int) -> Bus | Wires:
+    if isinstance(spec.fabric, BusSpec):
+        bus = Bus(clock, spec.fabric, spec.cache.line_bytes)
+        bus.caches += [
+            SnoopingCache(n, bus, spec.cache, spec.protocol, monitor) for n in range(cores)
+        ]
+        return bus
+    nodes = spec.fabric.topology.nodes
+    if cores > nodes:
+        raise ValueError(f"{cores} programs for a network of {nodes} nodes")
+    wires = Wires(Network(clock, spec.fabric), spec.home, spec.cache.line_bytes)
+    wires.caches += [
+        DirectoryCache(n, wires, spec.cache, spec.protocol, monitor) for n in range(cores)
+    ]
+    wires.homes += [HomeNode(n, wires) for n in range(nodes)]
+    return wires
+
+
+def _check_copies(fabric: Bus | Wires, monitor: Monitor) -> None:
+    """Every copy has the last values; so has memory, where no cache answers for the line."""
+    answered = set()
+    for cache in fabric.caches:
+        for line in cache.copies():
+            if line.state not in STABLE:
+                raise LawViolationError(f"{cache.name}: line {line.number} stayed in {line.state}")
+            if line.state in READABLE:
+                monitor.check_copies(line.number, line.words, cache.name)
+                answered |= {line.number} if line.state in ("M", "O", "E") else set()
+    for number in {address // fabric.caches[0].spec.line_bytes for address in monitor.memory}:
+        if number not in answered:
+            home = fabric if isinstance(fabric, Bus) else fabric.homes[fabric.home_of(number)]
+            monitor.check_copies(number, list(home.read_memory(number)), "memory")
+
+
+def _counts(core: _Core, n: int, monitor: Monitor, spec: CoherenceSpec, cycles: int) -> CoreCounts:
+    misses = dict(monitor.misses[n])
+    accesses = monitor.hits[n] + monitor.upgrades[n] + sum(misses.values())
+    busy = core.work_cycles + accesses * spec.cache.hit_cycles
+    return CoreCounts(
+        hits=monitor.hits[n],
+        upgrades=monitor.upgrades[n],
+        misses=misses,
+        invalidations=monitor.invalidations[n],
+        write_backs=monitor.write_backs[n],
+        finished=core.finished,
+        account=CycleStack(
+            busy=busy,
+            stalls={StallCause.CACHE: core.finished - busy},
+            idle=cycles - core.finished,
+        ),
+    )

@@ -1,0 +1,52 @@
+"""For any hierarchy and any addresses: the compiled twin counts what the readable caches count."""
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sim.memory.cache_spec import Inclusion, Replacement, hierarchy
+from sim.memory.trace_run import AddressTrace, run_addresses
+
+
+@st.composite
+def hierarchies(draw):
+    levels, line, plain = [], draw(st.sampled_from([8, 16])), True
+    for number in range(draw(st.integers(1, 4))):
+        ways = draw(st.sampled_from([1, 2, 4]))
+        exclusive = number > 0 and plain and draw(st.booleans())
+        if not exclusive:
+            line *= draw(st.sampled_from([1, 1, 2]))
+        sectors = 1 if exclusive else draw(st.sampled_from([1, 1, 2, 4]))
+        back = exclusive or draw(st.booleans())
+        plain = back and sectors == 1
+        inclusion = Inclusion.EXCLUSIVE if exclusive else Inclusion.NEITHER
+        if number and not exclusive and draw(st.booleans()):
+            inclusion = Inclusion.INCLUSIVE
+        levels.append({
+            "capacity_bytes": ways * line * draw(st.sampled_from([1, 2, 3, 4])),
+            "ways": ways,
+            "line_bytes": line,
+            "sectors": sectors,
+            "replacement": draw(st.sampled_from(Replacement)),
+            "write_back": back,
+            "write_allocate": draw(st.booleans()),
+            "inclusion": inclusion,
+        })  # fmt: skip
+    return hierarchy(*levels)
+
+
+@st.composite
+def traces(draw):
+    access = st.tuples(st.integers(0, 300), st.integers(0, 1), st.sampled_from([1, 4, 8, 40]))
+    accesses = draw(st.lists(access, max_size=120))
+    addresses, kinds, sizes = zip(*accesses, strict=True) if accesses else ((), (), ())
+    return AddressTrace.of(addresses, kinds=kinds, sizes=sizes)
+
+
+@given(hierarchies(), traces())
+@settings(deadline=None, max_examples=400)
+def test_the_compiled_caches_count_what_the_readable_ones_count(spec, trace):
+    readable = run_addresses(spec, trace, engine="readable", where_found=True)
+    compiled = run_addresses(spec, trace, where_found=True)
+    assert readable.counts == compiled.counts
+    assert np.array_equal(readable.found, compiled.found)
