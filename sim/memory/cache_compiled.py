@@ -557,7 +557,7 @@ def walk(  # noqa: PLR0917 - columns of a trace, then what they pass through
         else:
             hit = bool(plain and within and _plain_hit(table, state, kind, line))
             known = last >> shift if simple and (kind == LOAD or wet) else np.int64(-1)
-            known_dirty = kind == STORE and known >= 0
+            known_dirty = bool(kind == STORE and known >= 0)
         if hit:
             load_hits += kind == LOAD
             store_hits += kind == STORE
