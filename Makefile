@@ -35,6 +35,8 @@ check: $(STAMP)  ## style and types only
 DATA ?= ../shared/validation
 validate: $(STAMP)  ## hold the simulator against the reference tables in $(DATA)
 	@$(BIN)/tokenclock validate systolic --data $(DATA)/systolic
+	@$(BIN)/tokenclock validate cache --data $(DATA)/cache
+	@$(BIN)/tokenclock validate dram --data $(DATA)/dram
 	@$(BIN)/tokenclock validate tpu --data $(DATA)/gpu
 	@$(BIN)/tokenclock validate gpu --data $(DATA)/gpu
 

@@ -49,6 +49,16 @@ VALIDATED = (
         made_by="SCALE-Sim 3.0.0: GEMMs in three dataflows on five arrays",
     ),
     Validated(
+        suite="cache",
+        folder="cache",
+        made_by="pycachesim 0.3.1 and cachegrind 3.19: six address traces, 14 hierarchies",
+    ),
+    Validated(
+        suite="dram",
+        folder="dram",
+        made_by="Ramulator 2.1: five standards, two mappings, with and without refresh",
+    ),
+    Validated(
         suite="tpu",
         folder="gpu",
         made_by="a TPU v6e: GEMMs and attention inside fused programs, by its profiler",

@@ -65,7 +65,7 @@ def test_attention_reads_its_cache_once(tmp_path: Path) -> None:
         ("gemm", GEMM + "TPU_v1,bf16,8,8,8,1\n", "int8 alone"),
         ("attention", ATTENTION + "TPU_v6e,bf16,mixed,1,8,8,8,8,8,1\n", "phase 'mixed'"),
         ("attention", ATTENTION + "TPU_v6e,bf16,decode,1,1,8,7,2,8,1\n", "7 heads on 2"),
-        ("gemm", GEMM + "TPU_v5e,bf16,8,1000000,1000000,1\n", "needs 2000.0 GB"),
+        ("gemm", GEMM + "TPU_v5e,bf16,8,1000000,1000000,1\n", "needs 2,000.0 GB"),
     ],
 )
 def test_what_cannot_be_simulated_is_missed_and_says_why(
