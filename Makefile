@@ -44,6 +44,8 @@ bench: $(STAMP)  ## time the engine, the comparison and a GPT-3-sized run
 	@$(BIN)/python benchmarks/engine.py
 	@$(BIN)/python benchmarks/runs.py
 	@$(BIN)/python benchmarks/systolic.py
+	@$(BIN)/python benchmarks/cache.py
+	@$(BIN)/python benchmarks/dram.py
 
 readme: $(STAMP)  ## regenerate the README's tables and chart from the code
 	@$(BIN)/python -m reports.readme
