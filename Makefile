@@ -33,12 +33,15 @@ check: $(STAMP)  ## style and types only
 	@$(BIN)/mypy
 
 DATA ?= ../shared/validation
-validate: $(STAMP)  ## hold the simulator against the reference tables in $(DATA)
-	@$(BIN)/tokenclock validate systolic --data $(DATA)/systolic
-	@$(BIN)/tokenclock validate cache --data $(DATA)/cache
-	@$(BIN)/tokenclock validate dram --data $(DATA)/dram
-	@$(BIN)/tokenclock validate tpu --data $(DATA)/gpu
-	@$(BIN)/tokenclock validate gpu --data $(DATA)/gpu
+validate: $(STAMP)  ## hold the simulator against the reference tables in $(DATA); all suites, then the verdict
+	@status=0; \
+	for suite in systolic cache dram; do \
+		$(BIN)/tokenclock validate $$suite --data $(DATA)/$$suite || status=1; \
+	done; \
+	for suite in tpu gpu; do \
+		$(BIN)/tokenclock validate $$suite --data $(DATA)/gpu || status=1; \
+	done; \
+	exit $$status
 
 bench: $(STAMP)  ## time the engine, the comparison and a GPT-3-sized run
 	@$(BIN)/python benchmarks/engine.py

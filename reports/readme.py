@@ -110,8 +110,18 @@ def _row(result: RunResult) -> str:
 
 def validation_table(data: Path) -> str:
     """Return one row a suite, from a run on the tables in `data`."""
-    columns = ("Suite", "reference", "compared", "rows", "ok", "median error", "mean error", "rule")
-    rows = [f"| {' | '.join(columns)} |", "|---|---|---|---:|---:|---:|---:|---|"]
+    columns = (
+        "Suite",
+        "reference",
+        "compared",
+        "rows",
+        "ok",
+        "left out",
+        "median error",
+        "mean error",
+        "rule",
+    )
+    rows = [f"| {' | '.join(columns)} |", "|---|---|---|---:|---:|---:|---:|---:|---|"]
     for shown in VALIDATED:
         report = validate(shown.suite, data / shown.folder)
         cells = (
@@ -120,6 +130,7 @@ def validation_table(data: Path) -> str:
             report.quantity,
             str(len(report.rows)),
             str(sum(row.status == "ok" for row in report.rows)),
+            str(report.left_out),
             f"{median(report.errors):.1%}",
             f"{fmean(report.errors):.1%}",
             SUITES[shown.suite].bound,

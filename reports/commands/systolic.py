@@ -137,7 +137,7 @@ def _draw(picture: Path, hardware: Hardware, gemm: Gemm, flows: list[Dataflow]) 
 
 def _hardware(given: dict[str, Any]) -> Hardware:
     """Take what a machine says, and put what was given in its place."""
-    from reports.systolic import Hardware, machine_hardware, with_bandwidth  # noqa: PLC0415
+    from reports.systolic import Hardware, machine_hardware, with_bandwidth  # noqa: PLC0415 - start-up
     from sim.errors import SpecError, did_you_mean  # noqa: PLC0415 - start-up time
     from sim.tpu.array.systolic import Drain  # noqa: PLC0415 - start-up time
     from workloads.trace import DTYPE_BYTES  # noqa: PLC0415 - start-up time

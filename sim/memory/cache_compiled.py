@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import carray, njit, types  # type: ignore[attr-defined]
+from numba import carray, njit, types  # type: ignore[attr-defined] # numba is untyped
 from numba.extending import intrinsic
 
 from sim.memory.cache_counts import (
@@ -116,7 +116,7 @@ def _named(names: tuple[str, ...], values: Ints) -> dict[str, int]:
 @intrinsic
 def _pointer(_: Any, address: Any) -> Any:  # noqa: ARG001 - numba asks for the argument's type
     """Make a pointer to whole numbers of an address."""
-    signature = types.CPointer(types.int64)(types.intp)  # type: ignore[no-untyped-call]
+    signature = types.CPointer(types.int64)(types.intp)  # type: ignore[no-untyped-call] # as above
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return builder.inttoptr(args[0], context.get_value_type(signature.return_type))

@@ -44,8 +44,8 @@ class CacheSuite:
     Models: a row of `config` by pycachesim's counting, every counter that the row gives; a row of
     `D1` and `LL` by the default counting, as misses of the trace whose name holds the
     kernel's, its arrays moved next to each other as a program's static arrays are.
-    Ignores: rows of kernels whose program made other references than the trace of that name, or
-    that have no trace: a program cannot be replayed without its addresses; instruction misses.
+    Ignores: instruction misses; a program whose references no trace holds, which cannot be
+    replayed: its rows are unsupported.
     Source: pycachesim 0.3.1, https://github.com/RRZE-HPC/pycachesim; valgrind 3.19, cachegrind.
     """
 
@@ -80,10 +80,7 @@ def _against_pycachesim(row: TableRow) -> RowOutcome:
     spec = _hierarchy(row)
     problem = cannot_count(spec) if isinstance(spec, HierarchySpec) else spec
     if isinstance(spec, str) or problem:
-        return RowOutcome(
-            label=label, reference=None, simulated=None, error=None, status="unsupported",
-            note=problem,
-        )  # fmt: skip
+        return _unsupported(label, problem)
     simulated = peer_counts(spec, trace)
     off = [
         f"{name} is {value}, simulated {simulated.get(name, 'nothing')}"
@@ -99,18 +96,20 @@ def _against_pycachesim(row: TableRow) -> RowOutcome:
     )
 
 
-def _against_cachegrind(row: TableRow) -> RowOutcome | None:
+def _against_cachegrind(row: TableRow) -> RowOutcome:
     kernel = row.text("kernel")
     paths = [
         path
         for path in sorted((row.path.parent / "traces").glob("*.npz"))
         if kernel in path.stem.split("_")
     ]
+    label = f"{kernel} D1 {row.text('D1')} LL {row.text('LL')}"
     if len(paths) != 1:
-        return None
+        return _unsupported(label, f"{len(paths)} traces are of a kernel '{kernel}'")
     trace = _packed(paths[0])
     if abs(len(trace) - row.whole("D_refs")) > REFERENCES_TOLERANCE:
-        return None
+        why = f"the program makes {row.whole('D_refs')} references, its trace {len(trace)}"
+        return _unsupported(label, why)
     levels = (_geometry(row, "D1"), _geometry(row, "LL"))
     counts = run_addresses(HierarchySpec(levels=levels), trace).counts
     expected = {"D1_misses": row.whole("D1_misses"), "LLd_misses": row.whole("LLd_misses")}
@@ -123,8 +122,13 @@ def _against_cachegrind(row: TableRow) -> RowOutcome | None:
         for name, value in expected.items()
         if abs(simulated[name] - value) > max(LINES_TOLERANCE, RELATIVE_TOLERANCE * value)
     ]
-    label = f"{kernel} D1 {row.text('D1')} LL {row.text('LL')}"
     return _outcome(label, sum(expected.values()), sum(simulated.values()), off)
+
+
+def _unsupported(label: str, why: str) -> RowOutcome:
+    return RowOutcome(
+        label=label, reference=None, simulated=None, error=None, status="unsupported", note=why
+    )
 
 
 def _outcome(label: str, reference: int, simulated: int, off: list[str]) -> RowOutcome:

@@ -77,6 +77,8 @@ class Report:
     rows: tuple[RowOutcome, ...]
     mean_bound: float = inf
     """Largest mean of the errors that passes."""
+    left_out: int = 0
+    """Rows of the same tables that the suite does not compare: other devices, other forms."""
 
     @property
     def passed(self) -> bool:
@@ -100,9 +102,10 @@ class Report:
             if errors
             else ""
         )
+        others = f", {self.left_out} rows of other devices or forms left out" * (self.left_out > 0)
         return (
             f"{self.suite}: {counts['ok']} of {len(self.rows)} rows ok, {counts['missed']} missed, "
-            f"{counts['unsupported']} unsupported{largest} ({self.bound}): "
+            f"{counts['unsupported']} unsupported{others}{largest} ({self.bound}): "
             f"{'passed' if self.passed else 'FAILED'}"
         )
 
@@ -124,6 +127,7 @@ def run_suite(suite: Suite, data_path: Path, where: Sequence[tuple[str, str]] = 
         bound=suite.bound,
         rows=outcomes,
         mean_bound=getattr(suite, "mean_bound", inf),
+        left_out=len(rows) - len(outcomes),
     )
 
 

@@ -37,12 +37,16 @@ def test_what_cannot_be_counted_is_unsupported(tmp_path, config):
     assert [row.status for row in report.rows] == ["unsupported"]
 
 
-def test_every_row_of_the_full_table_is_met():
+def test_every_row_of_the_full_table_that_can_be_replayed_is_met():
     if not FULL.is_dir():
         pytest.skip("the full reference table is not beside this checkout")
     report = validate("cache", FULL)
-    assert len(report.rows) == 96
-    assert report.passed, report.summary
+    unsupported = [row for row in report.rows if row.status == "unsupported"]
+    assert {row.label.split()[0] for row in unsupported} == {"chase"}
+    assert all("references, its trace" in row.note for row in unsupported)
+    compared = [row for row in report.rows if row not in unsupported]
+    assert len(compared) == 96
+    assert all(row.status == "ok" for row in compared), report.summary
 
 
 LEVELS = st.fixed_dictionaries({
