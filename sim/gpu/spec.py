@@ -63,8 +63,8 @@ class TileSpec(Strict):
     n: int = Field(ge=1)
     k_bytes: int = Field(ge=1)
     """Extent along k, in bytes of one row, so that it holds for every dtype."""
-    stages: int = Field(ge=2)
-    """Buffers of the software pipeline along k: one is loaded while another is used."""
+    stages: int = Field(ge=1)
+    """Buffers of the software pipeline along k."""
 
     def buffer_bytes(self) -> int:
         """Shared memory of one thread block: all stages of both operands."""
