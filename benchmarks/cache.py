@@ -6,9 +6,9 @@ python benchmarks/cache.py
 import numpy as np
 from timing import Figures, best_of
 
-from sim.memory.cache_spec import HierarchySpec, hierarchy
-from sim.memory.stack_distance import miss_ratio_curve
-from sim.memory.trace_run import AddressTrace, run_addresses
+from sim.memory.cache.run import AddressTrace, run_addresses
+from sim.memory.cache.spec import HierarchySpec, hierarchy
+from sim.memory.cache.stack_distance import miss_ratio_curve
 
 ACCESSES = 4_000_000
 CURVE_ACCESSES = 10_000_000

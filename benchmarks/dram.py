@@ -8,9 +8,9 @@ from functools import partial
 import numpy as np
 from timing import Figures, best_of
 
-from sim.memory.dram_model import AddressMapping, ControllerSpec, load_device, simulate
-from sim.memory.dram_model.compiled import simulate_compiled
-from sim.memory.dram_model.run import make_requests
+from sim.memory.dram import AddressMapping, ControllerSpec, load_device, simulate
+from sim.memory.dram.compiled import simulate_compiled
+from sim.memory.dram.run import make_requests
 
 PARTS = [
     ("ddr4", "DDR4_8Gb_x8", "DDR4_2400R"),

@@ -14,10 +14,10 @@ from reports.memory_rows import ALL, Curve, Level, LevelRow, MemoryAnswer, Phase
 from sim.cpu.spec import CpuSpec
 from sim.errors import SpecError, TokenclockError
 from sim.gpu.spec import GpuSpec
-from sim.memory.cache_spec import CacheLevelSpec, HierarchySpec
+from sim.memory.cache.run import AddressTrace, run_addresses
+from sim.memory.cache.spec import CacheLevelSpec, HierarchySpec
+from sim.memory.cache.stack_distance import FIRST_TOUCH, stack_distances
 from sim.memory.layout import ROLES, Piece
-from sim.memory.stack_distance import FIRST_TOUCH, stack_distances
-from sim.memory.trace_run import AddressTrace, run_addresses
 from sim.result import RunResult
 from sim.spec import MachineSpec
 

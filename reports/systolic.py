@@ -13,7 +13,7 @@ from typing import Any
 from sim.energy import ACCUMULATOR_BYTES, EnergyError, EnergySpec, energy_spec
 from sim.errors import SpecError, did_you_mean
 from sim.machine import load_machine
-from sim.memory.dram import Dram
+from sim.memory.flat import FlatMemory
 from sim.spec import MemorySpec
 from sim.tpu.array.systolic import (
     FULL_RATE,
@@ -66,7 +66,7 @@ class Hardware:
             return None
         element = DTYPE_BYTES[self.dtype]
         a, b, c = (OperandStore(element_bytes=element, sram_bytes=size) for size in self.srams)
-        channel = Channel(Dram(self.memory, self.clock_hz))
+        channel = Channel(FlatMemory(self.memory, self.clock_hz))
         return ArrayMemory(a=a, b=b, c=c, partial_bytes=ACCUMULATOR_BYTES, channel=channel)
 
 

@@ -123,8 +123,8 @@ def _streamed(
 
 
 def _recorded(path: str, line_bytes: int) -> Iterator[Piece]:
+    from sim.memory.cache.run import AddressTrace  # noqa: PLC0415 - start-up time
     from sim.memory.layout import address_lines  # noqa: PLC0415 - start-up time
-    from sim.memory.trace_run import AddressTrace  # noqa: PLC0415 - start-up time
 
     trace = AddressTrace.read(Path(path))
     return address_lines(trace.addresses, trace.sizes, trace.kinds == 1, line_bytes)

@@ -10,7 +10,7 @@ from sim.clock import period_ticks
 from sim.gpu.sm import Round, SmTimes, SmWork, run_sm
 from sim.gpu.spec import GpuSpec
 from sim.lowering import DRAM, LoweredOp, Traffic
-from sim.memory.dram import Dram
+from sim.memory.flat import FlatMemory
 from sim.stalls import CycleStack, StallCause
 
 L2 = "l2"
@@ -71,7 +71,7 @@ class Device:
         period = period_ticks(spec.clock_hz)
         self.host_cycles = ceil_div(spec.launch.host_interval_ticks, period)
         self.start_cycles = ceil_div(spec.launch.device_start_ticks, period)
-        self.dram = Dram(spec.memory, spec.clock_hz)
+        self.dram = FlatMemory(spec.memory, spec.clock_hz)
 
     def work(self, kernel: Kernel) -> SmWork:
         """Return the busiest SM's part: all full waves, and one block of the last one."""

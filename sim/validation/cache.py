@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from sim.errors import SpecError
-from sim.memory.cache_spec import CacheLevelSpec, HierarchySpec, Replacement
-from sim.memory.peer_counting import cannot_count, peer_counts
-from sim.memory.trace_run import AddressTrace, run_addresses
+from sim.memory.cache.peer_counting import cannot_count, peer_counts
+from sim.memory.cache.run import AddressTrace, run_addresses
+from sim.memory.cache.spec import CacheLevelSpec, HierarchySpec, Replacement
 from sim.validation.suite import RowOutcome
 from sim.validation.table import TableRow
 

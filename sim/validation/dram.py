@@ -9,7 +9,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from sim.errors import SpecError, did_you_mean
-from sim.memory.dram_model import (
+from sim.memory.dram import (
     ControllerSpec,
     DramDevice,
     DramResult,
@@ -18,7 +18,7 @@ from sim.memory.dram_model import (
     load_device,
     run_dram,
 )
-from sim.memory.dram_model.requests import Ints
+from sim.memory.dram.requests import Ints
 from sim.validation.suite import RowOutcome
 from sim.validation.table import TableRow
 

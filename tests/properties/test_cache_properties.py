@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sim.memory.cache_spec import Inclusion, Replacement, hierarchy
-from sim.memory.trace_run import AddressTrace, run_addresses
+from sim.memory.cache.run import AddressTrace, run_addresses
+from sim.memory.cache.spec import Inclusion, Replacement, hierarchy
 
 
 @st.composite

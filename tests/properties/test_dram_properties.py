@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sim.memory.dram_model import (
+from sim.memory.dram import (
     MAPPINGS,
     AddressMapping,
     ControllerSpec,
@@ -14,9 +14,9 @@ from sim.memory.dram_model import (
     load_device,
     simulate,
 )
-from sim.memory.dram_model.compiled import simulate_compiled
-from sim.memory.dram_model.requests import FORWARDED, NEVER
-from sim.memory.dram_model.run import make_requests
+from sim.memory.dram.compiled import simulate_compiled
+from sim.memory.dram.requests import FORWARDED, NEVER
+from sim.memory.dram.run import make_requests
 
 DEVICES = [
     load_device("ddr4", "DDR4_8Gb_x8", "DDR4_2400R", ranks=2),

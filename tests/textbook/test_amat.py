@@ -2,7 +2,7 @@
 
 from fractions import Fraction
 
-from sim.memory.cache import Cache, MainMemory
+from sim.memory.cache.hierarchy import Cache, MainMemory
 
 
 def test_walking_words_through_a_cold_cache_costs_one_miss_a_line():

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sim.memory.cache_spec import hierarchy
-from sim.memory.peer_counting import peer_counts, readable_counts
-from sim.memory.trace_run import AddressTrace
+from sim.memory.cache.peer_counting import peer_counts, readable_counts
+from sim.memory.cache.run import AddressTrace
+from sim.memory.cache.spec import hierarchy
 from sim.validation import validate
 
 FULL = Path(__file__).parents[3] / "shared" / "validation" / "cache"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sim.errors import SpecError
-from sim.memory.dram_model import ControllerSpec, Stop, load_device, run_dram
+from sim.memory.dram import ControllerSpec, Stop, load_device, run_dram
 from sim.validation import validate
 
 FULL = Path(__file__).parents[3] / "shared" / "validation" / "dram"

@@ -17,7 +17,7 @@ from math import gcd, prod
 import numpy as np
 import numpy.typing as npt
 
-from sim.memory.dram import Dram
+from sim.memory.flat import FlatMemory
 from sim.tpu.array.systolic import FULL_RATE, ArraySpec, Dataflow, Gemm, Rate
 
 Numbers = npt.NDArray[np.int64]
@@ -111,11 +111,11 @@ class Channel:
 
     Models: main memory's bandwidth, shared by reads and writes; optionally a narrower port of the
     core, with one lane for each direction.
-    Ignores: all that `memory.dram.Dram` ignores; requests on the port (only data is counted).
-    Source: as `memory.dram.Dram`.
+    Ignores: all that `memory.flat.FlatMemory` ignores; requests on the port (only data is counted).
+    Source: as `memory.flat.FlatMemory`.
     """
 
-    def __init__(self, dram: Dram, *, port_bytes_per_cycle: int | None = None) -> None:
+    def __init__(self, dram: FlatMemory, *, port_bytes_per_cycle: int | None = None) -> None:
         if port_bytes_per_cycle is not None and port_bytes_per_cycle < 1:
             raise ValueError(f"a port of {port_bytes_per_cycle} bytes a cycle moves nothing")
         self.latency_cycles = dram.latency_cycles

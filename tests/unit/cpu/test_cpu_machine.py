@@ -2,7 +2,7 @@ import pytest
 from cpu_cases import cpu, l1, lower, matmul, spec, trace
 
 from sim.errors import SpecError, UnsupportedOpError
-from sim.memory.cache import Cache, MainMemory
+from sim.memory.cache.hierarchy import Cache, MainMemory
 from sim.stalls import StallCause
 from workloads.trace import Family
 

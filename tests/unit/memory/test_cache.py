@@ -1,6 +1,6 @@
 import pytest
 
-from sim.memory.cache import Cache, MainMemory
+from sim.memory.cache.hierarchy import Cache, MainMemory
 
 LINE = 64
 

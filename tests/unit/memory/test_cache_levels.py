@@ -1,7 +1,7 @@
 import pytest
 
-from sim.memory.cache_spec import HierarchySpec, hierarchy
-from sim.memory.trace_run import AddressTrace, run_addresses
+from sim.memory.cache.run import AddressTrace, run_addresses
+from sim.memory.cache.spec import HierarchySpec, hierarchy
 
 LINE = 64
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sim.memory.dram import Dram
+from sim.memory.flat import FlatMemory
 from sim.spec import MemorySpec
 
 SPEC = MemorySpec(
@@ -16,13 +16,13 @@ SPEC = MemorySpec(
 
 @pytest.mark.parametrize(("moved", "cycles"), [(0, 0), (1, 1), (16, 1), (17, 2), (16_000, 1000)])
 def test_sixteen_sustained_bytes_a_cycle_at_one_gigahertz(moved, cycles):
-    assert Dram(SPEC, 10**9).transfer_cycles(moved) == cycles
+    assert FlatMemory(SPEC, 10**9).transfer_cycles(moved) == cycles
 
 
 def test_a_part_is_rounded_up_by_itself():
-    assert Dram(SPEC, 10**9).transfer_cycles(64, parts=3) == 2
+    assert FlatMemory(SPEC, 10**9).transfer_cycles(64, parts=3) == 2
 
 
 def test_latency_is_a_time_so_its_cycles_follow_the_clock():
-    assert Dram(SPEC, 10**9).latency_cycles == 50
-    assert Dram(SPEC, 3 * 10**9).latency_cycles == 151  # a period of 333,333 fs, rounded up
+    assert FlatMemory(SPEC, 10**9).latency_cycles == 50
+    assert FlatMemory(SPEC, 3 * 10**9).latency_cycles == 151  # a period of 333,333 fs, rounded up

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sim.errors import SpecError
-from sim.memory.dram_model import (
+from sim.memory.dram import (
     AddressMapping,
     ControllerSpec,
     PagePolicy,
@@ -16,10 +16,10 @@ from sim.memory.dram_model import (
     simulate,
     standard_names,
 )
-from sim.memory.dram_model.controller import DramController
-from sim.memory.dram_model.device import SCOPE_COMMANDS, Command
-from sim.memory.dram_model.requests import CONFLICT, FORWARDED, HIT, MISS, Requests
-from sim.memory.dram_model.timing import CommandTiming
+from sim.memory.dram.controller import DramController
+from sim.memory.dram.device import SCOPE_COMMANDS, Command
+from sim.memory.dram.requests import CONFLICT, FORWARDED, HIT, MISS, Requests
+from sim.memory.dram.timing import CommandTiming
 
 PARTS = {
     "ddr4": ("DDR4_8Gb_x8", "DDR4_2400R"),

@@ -3,9 +3,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sim.memory.cache_spec import hierarchy
-from sim.memory.stack_distance import FIRST_TOUCH, miss_ratio_curve, stack_distances
-from sim.memory.trace_run import AddressTrace, run_addresses
+from sim.memory.cache.run import AddressTrace, run_addresses
+from sim.memory.cache.spec import hierarchy
+from sim.memory.cache.stack_distance import FIRST_TOUCH, miss_ratio_curve, stack_distances
 
 
 def test_a_distance_counts_the_distinct_lines_in_between():

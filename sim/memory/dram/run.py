@@ -6,11 +6,11 @@ import numpy as np
 import numpy.typing as npt
 
 from sim.errors import SpecError
-from sim.memory.dram_model.compiled import simulate_compiled
-from sim.memory.dram_model.controller import ControllerSpec
-from sim.memory.dram_model.device import DramDevice
-from sim.memory.dram_model.mapping import AddressMapping
-from sim.memory.dram_model.requests import DramResult, Ints, Requests
+from sim.memory.dram.compiled import simulate_compiled
+from sim.memory.dram.controller import ControllerSpec
+from sim.memory.dram.device import DramDevice
+from sim.memory.dram.mapping import AddressMapping
+from sim.memory.dram.requests import DramResult, Ints, Requests
 
 
 def make_requests(

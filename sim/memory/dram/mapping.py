@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sim.errors import SpecError, did_you_mean
-from sim.memory.dram_model.device import DramDevice
+from sim.memory.dram.device import DramDevice
 
 Ints = npt.NDArray[np.int64]
 

@@ -1,4 +1,4 @@
-"""The compiled twin of `cache`: whole address traces, the same counters.
+"""The compiled twin of `hierarchy`: whole address traces, the same counters.
 
 One array holds everything. Of each level there are, at the offsets in `table`, its lines as
 `number * 2 + dirty` (-1 is none), what its policy remembers, and for sectored levels the bits of
@@ -15,15 +15,15 @@ import numpy.typing as npt
 from numba import carray, njit, types  # type: ignore[attr-defined] # numba is untyped
 from numba.extending import intrinsic
 
-from sim.memory.cache_counts import (
+from sim.memory.cache.counts import (
     LEVEL_COUNTERS,
     MEMORY_COUNTERS,
     HierarchyCounts,
     LevelCounts,
     MemoryCounts,
 )
-from sim.memory.cache_spec import HierarchySpec, Inclusion, Replacement
-from sim.memory.replacement import LEHMER_FACTOR, LEHMER_MODULUS, SRRIP_DISTANT, SRRIP_LONG
+from sim.memory.cache.replacement import LEHMER_FACTOR, LEHMER_MODULUS, SRRIP_DISTANT, SRRIP_LONG
+from sim.memory.cache.spec import HierarchySpec, Inclusion, Replacement
 
 Ints = npt.NDArray[np.int64]
 

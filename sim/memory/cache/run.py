@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from sim.errors import SpecError
-from sim.memory.cache import CacheHierarchy
-from sim.memory.cache_compiled import counts_of, empty_frames, layout, walk
-from sim.memory.cache_counts import HierarchyCounts
-from sim.memory.cache_spec import HierarchySpec
+from sim.memory.cache.compiled import counts_of, empty_frames, layout, walk
+from sim.memory.cache.counts import HierarchyCounts
+from sim.memory.cache.hierarchy import CacheHierarchy
+from sim.memory.cache.spec import HierarchySpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ from sim.clock import period_ticks
 from sim.spec import MemorySpec
 
 
-class Dram:
+class FlatMemory:
     """Main memory, in cycles of the clock of the machine that it serves.
 
     Models: one port that moves bytes at the sustained bandwidth, reads and writes alike; the

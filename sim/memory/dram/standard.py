@@ -10,11 +10,11 @@ from typing import Literal, TypeVar
 from pydantic import Field
 
 from sim.errors import SpecError, did_you_mean
-from sim.memory.dram_model.device import COLUMN_COMMANDS, SCOPE_COMMANDS, Command, DramDevice, Gap
+from sim.memory.dram.device import COLUMN_COMMANDS, SCOPE_COMMANDS, Command, DramDevice, Gap
 from sim.spec import Strict, read_spec_file, validate
 from sim.units import Ticks
 
-FOLDER = Path(__file__).parents[1] / "standards"
+FOLDER = Path(__file__).parent / "standards"
 E = TypeVar("E")
 _TERM = re.compile(r"\s*([+-]?)\s*([A-Z][A-Z_]*|[0-9]+)")
 

@@ -1,6 +1,6 @@
 """Caches line by line, level before level: the readable hierarchy.
 
-`cache_compiled` counts the same for whole address traces. `Residency` decides reuse between
+`compiled` counts the same for whole address traces. `Residency` decides reuse between
 operations tensor by tensor; this is what it is held against.
 """
 
@@ -12,9 +12,9 @@ from enum import Enum, auto
 from fractions import Fraction
 from typing import Any
 
-from sim.memory.cache_counts import HierarchyCounts, LevelCounts, MemoryCounts
-from sim.memory.cache_spec import CacheLevelSpec, HierarchySpec, Inclusion
-from sim.memory.replacement import POLICIES, Lehmer
+from sim.memory.cache.counts import HierarchyCounts, LevelCounts, MemoryCounts
+from sim.memory.cache.replacement import POLICIES, Lehmer
+from sim.memory.cache.spec import CacheLevelSpec, HierarchySpec, Inclusion
 
 
 class Write(Enum):

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from numba import njit
 
 from sim.clock import DeadlockError
-from sim.memory.dram_model.controller import (
+from sim.memory.dram.controller import (
     FOREVER,
     ControllerSpec,
     PagePolicy,
@@ -23,8 +23,8 @@ from sim.memory.dram_model.controller import (
     Stop,
     check_refresh,
 )
-from sim.memory.dram_model.device import SCOPE_COMMANDS, Command, DramDevice, Gap
-from sim.memory.dram_model.requests import (
+from sim.memory.dram.device import SCOPE_COMMANDS, Command, DramDevice, Gap
+from sim.memory.dram.requests import (
     CONFLICT,
     FORWARDED,
     HIT,

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from numba import int64, njit
 
-from sim.memory.cache_spec import CacheLevelSpec, HierarchySpec, Inclusion, Replacement
-from sim.memory.trace_run import AddressTrace
+from sim.memory.cache.run import AddressTrace
+from sim.memory.cache.spec import CacheLevelSpec, HierarchySpec, Inclusion, Replacement
 
 Ints = npt.NDArray[np.int64]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 
-from sim.memory.dram_model.device import Command, DramDevice, Gap
+from sim.memory.dram.device import Command, DramDevice, Gap
 
 
 class CommandTiming:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sim.memory.cache_spec import CacheLevelSpec, Replacement
+from sim.memory.cache.spec import CacheLevelSpec, Replacement
 
 LEHMER_FACTOR, LEHMER_MODULUS = 48271, 2**31 - 1
 """Park, Miller and Stockmeyer, Communications of the ACM 36(7), 1993."""

@@ -10,8 +10,8 @@ import numpy as np
 
 from sim.clock import DeadlockError
 from sim.errors import SpecError
-from sim.memory.dram_model.device import Command, DramDevice
-from sim.memory.dram_model.requests import (
+from sim.memory.dram.device import Command, DramDevice
+from sim.memory.dram.requests import (
     CONFLICT,
     FORWARDED,
     HIT,
@@ -21,7 +21,7 @@ from sim.memory.dram_model.requests import (
     DramResult,
     Requests,
 )
-from sim.memory.dram_model.timing import CommandTiming
+from sim.memory.dram.timing import CommandTiming
 
 
 class PagePolicy(StrEnum):

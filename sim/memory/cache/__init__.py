@@ -1,0 +1,1 @@
+"""Caches line by line: readable, compiled, and counted as peers count."""

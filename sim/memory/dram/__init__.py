@@ -1,0 +1,27 @@
+"""DRAM command by command: standards as data, a controller, and its compiled twin."""
+
+from sim.memory.dram.controller import ControllerSpec, PagePolicy, Refresh, Stop, simulate
+from sim.memory.dram.device import DramDevice
+from sim.memory.dram.mapping import MAPPINGS, AddressMapping
+from sim.memory.dram.requests import DramResult, Requests
+from sim.memory.dram.run import run_channels, run_dram
+from sim.memory.dram.standard import DramStandard, load_device, load_standard, standard_names
+
+__all__ = [
+    "MAPPINGS",
+    "AddressMapping",
+    "ControllerSpec",
+    "DramDevice",
+    "DramResult",
+    "DramStandard",
+    "PagePolicy",
+    "Refresh",
+    "Requests",
+    "Stop",
+    "load_device",
+    "load_standard",
+    "run_channels",
+    "run_dram",
+    "simulate",
+    "standard_names",
+]
