@@ -43,7 +43,8 @@ class CacheSuite:
 
     Models: a row of `config` by pycachesim's counting, every counter that the row gives; a row of
     `D1` and `LL` by the default counting, as misses of the trace whose name holds the
-    kernel's, its arrays moved next to each other as a program's static arrays are.
+    kernel's, its arrays moved next to each other as a program's static arrays are, and stores missing
+    as loads do.
     Ignores: instruction misses; a program whose references no trace holds, which cannot be
     replayed: its rows are unsupported.
     Source: pycachesim 0.3.1, https://github.com/RRZE-HPC/pycachesim; valgrind 3.19, cachegrind.
@@ -151,7 +152,8 @@ def _trace(path: Path) -> AddressTrace:
 def _packed(path: Path) -> AddressTrace:
     """Move a trace's arrays next to each other, each from a line's start, in order of address.
 
-    A trace names addresses of its own; in a program, static arrays follow each other.
+    A trace names addresses of its own; in a program, static arrays follow each other. All
+    accesses become loads: cachegrind knows no dirty lines, so nothing is ever written back.
     """
     trace = _trace(path)
     touched, place = np.unique(trace.addresses, return_inverse=True)
@@ -161,7 +163,7 @@ def _packed(path: Path) -> AddressTrace:
     moved_by = np.cumsum(lengths) - lengths - touched[begins]
     array = np.searchsorted(begins, place, side="right") - 1
     addresses = trace.addresses + moved_by[array]
-    return AddressTrace.of(addresses, kinds=trace.kinds, sizes=trace.sizes)
+    return AddressTrace.of(addresses, sizes=trace.sizes)
 
 
 def _geometry(row: TableRow, column: str) -> CacheLevelSpec:
