@@ -1,7 +1,9 @@
 """What a language model does, operation by operation, without a thought for hardware."""
 
+from workloads.architectures.registry import parameter_count, parameter_shapes
 from workloads.array import Array
-from workloads.config import ModelConfig, ModelError, load_config
+from workloads.config import ModelConfig, ModelError
+from workloads.descriptions import load_config, read_config
 from workloads.generate import Generation, generate
 from workloads.ops import ShapeError
 from workloads.trace import (
@@ -19,7 +21,6 @@ from workloads.trace import (
     TraceError,
 )
 from workloads.tracer import Tracer
-from workloads.transformer import parameter_count, parameter_shapes
 from workloads.zoo import Model, load_model, model_names
 
 __all__ = [
@@ -48,4 +49,5 @@ __all__ = [
     "model_names",
     "parameter_count",
     "parameter_shapes",
+    "read_config",
 ]

@@ -14,17 +14,17 @@ from functools import partial
 import numpy as np
 
 from workloads import ops
-from workloads.array import Array, Shape, Values
-from workloads.config import ModelConfig, ModelError, check_dtype
-from workloads.trace import DTYPE_BYTES, Role, Trace
-from workloads.tracer import Tracer
-from workloads.transformer import (
-    KEY_CACHE,
-    VALUE_CACHE,
-    forward,
+from workloads.architectures.decoder import KEY_CACHE, VALUE_CACHE, forward
+from workloads.architectures.decoder_config import DecoderConfig
+from workloads.architectures.registry import (
+    architecture_of,
     parameter_count,
     parameter_shapes,
 )
+from workloads.array import Array, Shape, Values
+from workloads.config import ModelError, check_dtype
+from workloads.trace import DTYPE_BYTES, Role, Trace
+from workloads.tracer import Tracer
 from workloads.zoo import Model
 
 EXECUTABLE_BYTES = 2 * 2**30
@@ -51,7 +51,7 @@ class _Request:
     """What was asked for."""
 
     model: Model
-    config: ModelConfig
+    config: DecoderConfig
     """The model's own, or with another context."""
     prompt_ids: Values | None
     """[batch, prompt tokens]"""
@@ -88,7 +88,8 @@ def generate(
 
     ModelError says what is wrong with a request, and the remedy.
     """
-    config = model.config if max_context is None else model.config.with_context(max_context)
+    config = _decoder(model)
+    config = config if max_context is None else config.with_context(max_context)
     request = _Request(
         model=model,
         config=config,
@@ -111,6 +112,13 @@ def generate(
         if request.prompt_ids is None:
             request = replace(request, prompt_ids=_drawn_prompts(request))
     return _run(request)
+
+
+def _decoder(model: Model) -> DecoderConfig:
+    if not isinstance(model.config, DecoderConfig):
+        kind = architecture_of(model.config).name
+        raise ModelError(f"{model.name} is no decoder but {kind}: it cannot go on from a prompt")
+    return model.config
 
 
 def _run(request: _Request) -> Generation:
@@ -165,7 +173,7 @@ def _declare(tracer: Tracer, request: _Request) -> None:
         values = None if weight is None else partial(weight, name)
         tracer.declare(name, Role.WEIGHT, parameter.shape, layers=parameter.layers, values=values)
     layers, positions = config.num_hidden_layers, config.max_position_embeddings
-    room = (positions, request.batch, config.num_key_value_heads, config.head_size)
+    room = (positions, request.batch, config.num_key_value_heads, config.head_dim)
     for name in (KEY_CACHE, VALUE_CACHE):
         storage = _zeros(layers, room, dtype) if request.execute else None
         tracer.declare(name, Role.KV_CACHE, room, layers=layers, values=storage)
@@ -190,7 +198,7 @@ def _zeros(layers: int, shape: Shape, dtype: str) -> Callable[[int | None], Valu
     return of_layer
 
 
-def _prompts(prompt: Prompt, config: ModelConfig, batch: int) -> Values:
+def _prompts(prompt: Prompt, config: DecoderConfig, batch: int) -> Values:
     """Token numbers [B, T] of what was given, checked."""
     try:
         ids = np.asarray(prompt)

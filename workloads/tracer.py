@@ -90,6 +90,10 @@ class Tracer:
             )
         )
 
+    def has(self, name: str) -> bool:
+        """Whether a tensor of that name is declared."""
+        return name in self._index_of
+
     def get(self, name: str) -> Array:
         """Return a declared tensor: of the layer being recorded, where each layer has its own."""
         if name not in self._index_of:

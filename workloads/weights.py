@@ -10,9 +10,10 @@ from zlib import crc32
 
 import numpy as np
 
+from workloads.architectures.parameters import Parameter
+from workloads.architectures.registry import parameter_shapes
 from workloads.array import Values
 from workloads.config import ModelConfig, ModelError
-from workloads.transformer import Parameter, parameter_shapes
 
 WeightSource = Callable[[str, int | None], Values]
 """Gives the weight of a name, in one layer (None outside the layers)."""

@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from workloads.config import ModelConfig, ModelError, load_config, nearest
+from workloads.architectures.registry import parameter_count
+from workloads.config import ModelConfig, ModelError, nearest
+from workloads.descriptions import load_config
 from workloads.tokenizer import Tokenizer
-from workloads.transformer import parameter_count
 from workloads.weights import WeightSource, glassllm_file, packaged_weights, seeded_weights
 
 MODELS_FOLDER = Path(__file__).with_name("models")

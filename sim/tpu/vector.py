@@ -21,8 +21,11 @@ from workloads.trace import DTYPE_BYTES, Family, Op, Tensor
 FUNCTION_OF_KIND: Mapping[str, Function] = {
     "softmax": "exp",
     "sample": "exp",
+    "silu": "exp",
     "swiglu": "exp",
     "gelu": "tanh",
+    "geglu": "tanh",
+    "softcap": "tanh",
     "rmsnorm": "sqrt",
     "layernorm": "sqrt",
     "rope": "sin",

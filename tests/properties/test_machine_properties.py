@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sim.machine import load_machine, machine_names
 from sim.run import run
 from workloads import generate
-from workloads.config import ModelConfig
+from workloads.descriptions import read_config
 from workloads.zoo import Model
 
 LARGE = "1000 GB"
@@ -30,7 +30,7 @@ def traces(draw):
     """A trace of a decoder of random shape, prompt and batch, without numbers."""
     heads = draw(st.sampled_from([1, 2, 4, 6]))
     kv_heads = draw(st.sampled_from([h for h in (1, 2, 3, 6) if heads % h == 0]))
-    config = ModelConfig.model_validate(
+    config = read_config(
         {
             "model_type": "llama",
             "source": "made up",

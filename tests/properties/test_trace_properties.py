@@ -5,7 +5,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workloads import Model, ModelConfig, Role, Trace, generate, parameter_count
+from workloads import Model, Role, Trace, generate, parameter_count, read_config
+from workloads.architectures.decoder_config import DecoderConfig
 
 small = st.integers(1, 3)
 
@@ -19,20 +20,27 @@ def models(draw: Any) -> Model:
     style = (
         {"model_type": "gpt2", "hidden_act": "gelu_new", "layer_norm_epsilon": 1e-5}
         if gpt2
-        else {"model_type": "llama", "hidden_act": "silu", "rms_norm_eps": 1e-6, "rope_theta": 1e4}
+        else {
+            "model_type": "llama",
+            "hidden_act": "silu",
+            "rms_norm_eps": 1e-6,
+            "rope_theta": 1e4,
+            "rope_interleaved": draw(st.booleans()),
+        }
     )
-    config = ModelConfig(
-        source="random",
-        hidden_size=heads * 2 * draw(small),
-        num_hidden_layers=draw(st.integers(1, 4)),
-        num_attention_heads=heads,
-        num_key_value_heads=kv_heads,
-        intermediate_size=draw(st.integers(1, 9)),
-        vocab_size=draw(st.integers(2, 9)),
-        max_position_embeddings=16,
-        tie_word_embeddings=draw(st.booleans()),
-        rope_interleaved=draw(st.booleans()),
-        **style,
+    config = read_config(
+        {
+            "source": "random",
+            "hidden_size": heads * 2 * draw(small),
+            "num_hidden_layers": draw(st.integers(1, 4)),
+            "num_attention_heads": heads,
+            "num_key_value_heads": kv_heads,
+            "intermediate_size": draw(st.integers(1, 9)),
+            "vocab_size": draw(st.integers(2, 9)),
+            "max_position_embeddings": 16,
+            "tie_word_embeddings": draw(st.booleans()),
+            **style,
+        }
     )
     return Model(name="random", config=config, tokenizer=None, seed=0)
 
@@ -70,17 +78,21 @@ def test_flops_have_their_closed_form(model: Model, request: dict[str, Any]) -> 
     assert trace.flops == expected
 
 
-def pass_flops(config: ModelConfig, batch: int, tokens: int, seen: int, sampled: bool) -> int:
+def pass_flops(config: DecoderConfig, batch: int, tokens: int, seen: int, sampled: bool) -> int:
     """Arithmetic of one pass, from the published shapes alone."""
     c, f, v = config.hidden_size, config.intermediate_size, config.vocab_size
-    heads, kv, gpt2 = config.num_attention_heads, config.key_value_size, config.is_gpt2
+    heads, kv, gpt2 = (
+        config.num_attention_heads,
+        config.key_value_size,
+        config.positions == "learned",
+    )
     rows = batch * tokens
     norm = (7 * c + 3) if gpt2 else (4 * c + 2)  # a row
     products = 2 * rows * (2 * c * c + 2 * c * kv + (2 if gpt2 else 3) * c * f)
     if gpt2:
         styled = rows * (2 * c + 2 * kv + f + c) + 8 * rows * f  # biases; GELU
     else:
-        pairs = config.head_size // 2
+        pairs = config.head_dim // 2
         styled = 3 * rows * (c + kv) + 2 * tokens * pairs + 3 * rows * f  # RoPE; SwiGLU
     attention = 4 * rows * c * seen + 5 * rows * heads * seen + tokens * seen
     layer = products + styled + attention + rows * (2 * norm + 2 * c)

@@ -4,7 +4,7 @@ import glassllm
 import numpy as np
 import pytest
 
-from workloads import Array, Model, ModelConfig, Role, Tracer, load_model
+from workloads import Array, Model, Role, Tracer, load_model, read_config
 
 
 @pytest.fixture(scope="session")
@@ -32,7 +32,12 @@ def tiny(**changes: object) -> Model:
         "layer_norm_epsilon": 1e-5,
         "tie_word_embeddings": True,
     }
-    return Model(name="tiny", config=ModelConfig(**(config | changes)), tokenizer=None, seed=1)
+    return Model(
+        name="tiny",
+        config=read_config({k: v for k, v in (config | changes).items() if v is not None}),
+        tokenizer=None,
+        seed=1,
+    )
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from workloads import Model, ModelConfig, ModelError, load_config, load_model, model_names
+from workloads import Model, ModelError, load_config, load_model, model_names
 from workloads.config import check_dtype
 from workloads.weights import packaged_weights, seeded_weights
 from workloads.zoo import MODELS_FOLDER
@@ -58,14 +58,14 @@ def edited(tmp_path: Path, name: str, pattern: str, replacement: str) -> Path:
         ("gpt2-small", "^vocab_size", "hidden_size: 5\nvocab_size", "'hidden_size' is given twice"),
         ("gpt2-small", "50257", "many", "key 'vocab_size': .*valid integer.*got 'many'"),
         ("gpt2-small", "50257", "0", "key 'vocab_size': .*greater than 0"),
-        ("gpt2-small", "gpt2$", "rnn", "key 'model_type': .*'llama' or 'gpt2'"),
-        ("gpt2-small", "gelu_new", "silu", "hidden_act of model_type gpt2 must be gelu_new"),
-        ("gpt2-small", "^layer_norm_eps.*\n", "", "key 'layer_norm_epsilon' is missing; add it"),
-        ("gpt2-small", "^weights", "rope_theta: 1.0\nweights", "'rope_theta' belongs to .*llama"),
+        ("gpt2-small", "gpt2$", "gpt3", "unknown model_type 'gpt3'; did you mean 'gpt2'"),
+        ("gpt2-small", "gelu_new", "tanh", "key 'activation': .*'silu', 'gelu'.*got 'tanh'"),
+        ("llama2-7b", "^rms_norm_eps.*\n", "", "key 'rms_norm_eps' is missing; add it"),
+        ("gpt2-small", "^weights", "rope_theta: 1.0\nweights", "unknown key 'rope_theta'; valid"),
         ("gpt2-small", "heads: 12", "heads: 7", "must be a multiple of num_attention_heads"),
         ("llama2-7b", "value_heads: 32", "value_heads: 5", "multiple of num_key_value_heads"),
         ("llama2-7b", "hidden_size: 4096", "hidden_size: 32", "must be even for rotary"),
-        ("gpt2-small", "seeded", "magic", "key 'weights'"),
+        ("gpt2-small", "seeded", "magic", "key 'weights': .*seeded.*got 'magic'"),
         ("gpt2-small", "(?s)^.*$", "- a list", "must hold keys"),
         ("gpt2-small", "^model_type:", "model_type: [", "not valid YAML"),
     ],
@@ -110,6 +110,6 @@ def test_seeded_weights_are_normal_and_repeat_whatever_the_order() -> None:
 
 
 def test_real_weights_that_do_not_fit_the_shapes_are_refused(english: Model) -> None:
-    config = ModelConfig(**(english.config.model_dump() | {"intermediate_size": 340}))
+    config = english.config.model_copy(update={"intermediate_size": 340})
     with pytest.raises(ModelError, match=r"\[128, 341\] for mlp.up.weight.*\[128, 340\]"):
         packaged_weights(config, "float32", "en")

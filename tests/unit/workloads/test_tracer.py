@@ -16,12 +16,12 @@ def layered(execute: bool, kinds: object) -> Tracer:
     tracer.declare("scale", Role.WEIGHT, (4,), layers=count, values=lambda layer: ones * layer)
     for step in range(2):
         tracer.begin_step(step)
-        x = ops.gelu(tracer.get("start"), name="residual")
+        x = ops.activate(tracer.get("start"), activation="gelu_new", name="residual")
         for layer in tracer.layers(kinds):
             x = ops.add(x, tracer.get("scale"), name="scale", buffer="residual")
             if not isinstance(kinds, int) and kinds[layer] == "wide":
                 x = ops.add(x, tracer.get("scale"), name="again", buffer="residual")
-        ops.gelu(x, name="end")
+        ops.activate(x, activation="gelu_new", name="end")
     return tracer
 
 
@@ -53,10 +53,10 @@ def regrouped(execute: bool) -> Tracer:
     tracer.declare("start", Role.INPUT, (4,), values=lambda _: numbers[0])
     for step, kinds in enumerate(("aaa", "abb")):
         tracer.begin_step(step)
-        x = ops.gelu(tracer.get("start"), name="residual")
+        x = ops.activate(tracer.get("start"), activation="gelu_new", name="residual")
         for layer in tracer.layers(kinds):
             if kinds[layer] == "b":
-                x = ops.gelu(x, name="residual")
+                x = ops.activate(x, activation="gelu_new", name="residual")
             tracer.record(
                 kind="keep",
                 family=Family.COPY,
@@ -96,15 +96,15 @@ def test_a_shape_only_run_computes_nothing_and_walks_one_layer_of_a_kind() -> No
     tracer = Tracer(model="test", dtype="float32", execute=False)
     tracer.declare("x", Role.INPUT, (4,), values=lambda _: pytest.fail("asked for numbers"))
     assert list(tracer.layers("aab")) == [0, 2]
-    assert ops.gelu(tracer.get("x"), name="y").values is None
+    assert ops.activate(tracer.get("x"), activation="gelu_new", name="y").values is None
 
 
 def test_the_producer_is_the_operation_that_wrote_an_array(
     tracer: Tracer, given: Callable[..., Array]
 ) -> None:
     x = given("x", 4)
-    y = ops.gelu(x, name="y")
-    z = ops.gelu(y, name="z")
+    y = ops.activate(x, activation="gelu_new", name="y")
+    z = ops.activate(y, activation="gelu_new", name="z")
     assert (x.producer, y.producer, z.producer) == (None, 0, 1)
 
 
@@ -113,7 +113,7 @@ def test_a_buffer_takes_the_largest_shape_and_accesses_say_what_is_touched(
 ) -> None:
     large, small = given("large", 6, 4), given("small", 2, 4)
     for x in (small, large, small):
-        ops.gelu(x, name="y")
+        ops.activate(x, activation="gelu_new", name="y")
     trace = tracer.finish()
     assert [t.shape for t in trace.tensors if t.name == "y"] == [(6, 4)]
     assert [op.bytes_written for op in trace.blocks[0].ops] == [64, 192, 64]
@@ -123,10 +123,10 @@ def test_reading_what_was_overwritten_is_an_error_naming_both(
     tracer: Tracer, given: Callable[..., Array]
 ) -> None:
     x = given("x", 4)
-    old = ops.gelu(x, name="y")
-    ops.gelu(x, name="y")
+    old = ops.activate(x, activation="gelu_new", name="y")
+    ops.activate(x, activation="gelu_new", name="y")
     with pytest.raises(TraceError, match=r"z reads y, which another operation has overwritten"):
-        ops.gelu(old, name="z")
+        ops.activate(old, activation="gelu_new", name="z")
 
 
 def test_a_tensor_is_declared_once_and_before_use(
@@ -140,7 +140,7 @@ def test_a_tensor_is_declared_once_and_before_use(
 
 
 def test_a_buffer_keeps_its_element_type(tracer: Tracer, given: Callable[..., Array]) -> None:
-    ops.gelu(given("x", 4), name="y")
+    ops.activate(given("x", 4), activation="gelu_new", name="y")
     with pytest.raises(TraceError, match="buffer y holds activation float64"):
         ops.argmax(given("logits", 2, 3), name="choose", buffer="y")
 

@@ -3,8 +3,12 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from workloads import Array, Op, Role, ShapeError, Tracer, attention, ops
+from workloads import Array, Op, Role, ShapeError, Tracer, ops
 from workloads.array import Values
+from workloads.ops import attention
+
+TURNS = (1.0, 1e-2, 1e-4, 1e-6)
+"""Angles of rotary pairs."""
 
 
 def last_op(tracer: Tracer) -> Op:
@@ -90,7 +94,7 @@ def test_swiglu_costs_three_flops_and_an_exponential_an_element(
     tracer: Tracer, given: Callable[..., Array]
 ) -> None:
     gate, up = given("gate", values=[[-800.0, 0.0, 2.0]]), given("up", values=[[1.0, 1.0, 3.0]])
-    y = ops.swiglu(gate, up, name="y")
+    y = ops.gated(gate, up, activation="silu", name="y")
     op = last_op(tracer)
     assert np.allclose(y.values, [[0, 0, 6 / (1 + np.exp(-2))]])
     assert (op.flops, op.transcendentals, op.bytes_read) == (9, 3, 48)
@@ -99,7 +103,7 @@ def test_swiglu_costs_three_flops_and_an_exponential_an_element(
 def test_gelu_costs_eight_flops_and_a_tangent_an_element(
     tracer: Tracer, given: Callable[..., Array]
 ) -> None:
-    y = ops.gelu(given("x", values=[[-10.0, 0.0, 1.0]]), name="y")
+    y = ops.activate(given("x", values=[[-10.0, 0.0, 1.0]]), activation="gelu_new", name="y")
     op = last_op(tracer)
     assert np.allclose(y.values, [[0, 0, 0.8411919906082768]])
     assert (op.flops, op.transcendentals) == (24, 3)
@@ -120,14 +124,18 @@ def test_rotary_pairs_are_neighbours_or_halves_as_told(
 
 def rotated(x: Array, *, interleaved: bool) -> Values:
     name = f"rope.{interleaved}"
-    y = attention.rope(x, heads=1, start=5, theta=1e4, interleaved=interleaved, name=name)
+    y = attention.rope(
+        x, heads=1, start=5, frequencies=TURNS[:2], interleaved=interleaved, name=name
+    )
     return y.values[0, 0]
 
 
 def test_rotary_positions_cost_six_flops_a_pair_and_an_angle_a_position(
     tracer: Tracer, given: Callable[..., Array]
 ) -> None:
-    attention.rope(given("x", 2, 3, 16), heads=2, start=0, theta=1e4, interleaved=True, name="rope")
+    attention.rope(
+        given("x", 2, 3, 16), heads=2, start=0, frequencies=TURNS[:4], interleaved=True, name="rope"
+    )
     op = last_op(tracer)
     assert op.flops == 6 * (2 * 3 * 8) + 3 * 4
     assert op.transcendentals == 2 * 3 * 4
@@ -139,7 +147,7 @@ def test_attention_reads_each_key_and_value_once_for_its_group_of_queries(
     query = given("query", 2, 3, 4 * 8)  # [B, T, H*D]
     keys, values = given("keys", 5, 2, 2, 8), given("values", 5, 2, 2, 8)  # [S, B, K, D]
     scores = attention.attention_scores(query, keys, name="scores")
-    weights = attention.softmax(scores, tokens=3, head_size=8, name="weights")
+    weights = attention.softmax(scores, tokens=3, scale=8**-0.5, name="weights")
     mix = attention.attention_mix(weights, values, query, name="mix")
     first, second, third = tracer.finish().blocks[0].ops
     assert np.allclose(mix.values, plain_attention(query.values, keys.values, values.values))
@@ -220,13 +228,21 @@ def test_last_token_is_a_view_and_no_operation(tracer: Tracer, given: Callable[.
             lambda a: ops.layernorm(a("x", 2, 3), a("w", 3), a("b", 2), eps=1, name="y"),
             r"layernorm.*bias \[2\]",
         ),
-        (lambda a: ops.swiglu(a("x", 2, 3), a("y", 2, 4), name="z"), r"swiglu.*\[2, 4\]"),
+        (
+            lambda a: ops.gated(a("x", 2, 3), a("y", 2, 4), activation="silu", name="z"),
+            r"gated.*\[2, 4\]",
+        ),
         (lambda a: ops.embedding(a("i", 2), a("t", 2), name="x", buffer="x"), r"embedding.*\[2\]"),
         (lambda a: ops.argmax(a("x", 2, 3, 4), name="y", buffer="y"), r"argmax.*\[2, 3, 4\]"),
         (lambda a: ops.last_token(a("x", 2, 3)), r"last_token.*\[2, 3\]"),
         (
             lambda a: attention.rope(
-                a("x", 1, 2, 9), heads=3, start=0, theta=1, interleaved=True, name="y"
+                a("x", 1, 2, 9),
+                heads=3,
+                start=0,
+                frequencies=(1.0, 1.0),
+                interleaved=True,
+                name="y",
             ),
             r"rope.*3 heads.*\[1, 2, 9\]",
         ),
@@ -241,7 +257,7 @@ def test_last_token_is_a_view_and_no_operation(tracer: Tracer, given: Callable[.
             r"attention_mix.*\[1, 2, 2, 4\]",
         ),
         (
-            lambda a: attention.softmax(a("s", 1, 1, 5, 5), tokens=3, head_size=4, name="w"),
+            lambda a: attention.softmax(a("s", 1, 1, 5, 5), tokens=3, scale=0.5, name="w"),
             r"softmax.*3 tokens.*\[1, 1, 5, 5\]",
         ),
         (

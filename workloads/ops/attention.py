@@ -5,45 +5,54 @@ Letters, costs and rules are those of `workloads.ops`.
 
 from __future__ import annotations
 
-from math import prod, sqrt
+from math import prod
 
 import numpy as np
 
 from workloads.array import Array, Values
-from workloads.ops import need
+from workloads.ops.shapes import need
 from workloads.trace import Family
 
 
-def rope(x: Array, *, heads: int, start: int, theta: float, interleaved: bool, name: str) -> Array:
-    """Rotate each head's pairs of x [B, T, heads*D] by angles that grow with the position.
+def rope(
+    x: Array,
+    *,
+    heads: int,
+    start: int,
+    frequencies: tuple[float, ...],
+    interleaved: bool,
+    name: str,
+) -> Array:
+    """Rotate pairs of each head of x [B, T, heads*D] by angles that grow with the position.
 
-    Pair i of position p turns by p * theta^(-2i/D). The pair is elements (2i, 2i+1) if
-    `interleaved`, else (i, i + D/2). `start` is the position of the first token.
+    Pair i of position p turns by p * frequencies[i]. The pair is elements (2i, 2i+1) if
+    `interleaved`, else (i, i + R/2), where R = 2 len(frequencies) elements of a head are rotated
+    and the others stay. `start` is the position of the first token.
     """
-    fits = len(x.shape) == 3 and x.shape[2] % (2 * heads) == 0
-    need(fits=fits, op="rope", rule=f"x is [B, T, {heads} heads of even size]", x=x)
+    pairs = len(frequencies)
+    fits = len(x.shape) == 3 and x.shape[2] % heads == 0 and 2 * pairs * heads <= x.shape[2]
+    need(fits=fits, op="rope", rule=f"x is [B, T, {heads} heads of {2 * pairs} or more]", x=x)
     batch, tokens, width = x.shape
-    pairs = width // heads // 2
-    first = slice(0, None, 2) if interleaved else slice(0, pairs)
-    second = slice(1, None, 2) if interleaved else slice(pairs, None)
+    first = slice(0, 2 * pairs, 2) if interleaved else slice(0, pairs)
+    second = slice(1, 2 * pairs, 2) if interleaved else slice(pairs, 2 * pairs)
 
     def compute(x: Values) -> Values:
-        frequencies = theta ** (-np.arange(pairs) / pairs)  # [D/2]
-        angles = np.outer(np.arange(start, start + tokens), frequencies)[:, None]  # [T, 1, D/2]
+        angles = np.outer(np.arange(start, start + tokens), frequencies)[:, None]  # [T, 1, R/2]
         cos, sin = np.cos(angles).astype(x.dtype), np.sin(angles).astype(x.dtype)
-        x = x.reshape(batch, tokens, heads, 2 * pairs)  # [B, T, heads, D]
-        a, b = x[..., first], x[..., second]  # [B, T, heads, D/2] each
-        result = np.empty_like(x)
+        x = x.reshape(batch, tokens, heads, -1)  # [B, T, heads, D]
+        a, b = x[..., first], x[..., second]  # [B, T, heads, R/2] each
+        result = x.copy()
         result[..., first] = a * cos - b * sin
         result[..., second] = a * sin + b * cos
         return result.reshape(batch, tokens, width)
 
+    rotated = 2 * pairs * heads * batch * tokens
     return x.tracer.record(
         kind="rope",
         family=Family.ELEMENTWISE,
         name=name,
         dims={"elements": x.size},
-        flops=3 * x.size + tokens * pairs,  # a pair: 4 multiplications, 2 additions; the angles
+        flops=3 * rotated + tokens * pairs,  # a pair: 4 multiplications, 2 additions; the angles
         transcendentals=2 * tokens * pairs,  # sin and cos of a position's pairs, for all heads
         reads=(x,),
         shape=x.shape,
@@ -86,6 +95,17 @@ def cache_append(cache: Array, new: Array, *, start: int, name: str) -> Array:
     return filled.view((end, *entry), pick=lambda v: v[:end])
 
 
+def last_positions(filled: Array, window: int | None, *, tokens: int) -> Array:
+    """Return what of a filled cache [S, B, K, D] the last `tokens` positions see of it: a view."""
+    positions, *entry = filled.shape
+    seen = positions if window is None else min(positions, window + tokens - 1)
+    return filled.view(
+        (seen, *entry),
+        offset_elements=(positions - seen) * prod(entry),
+        pick=lambda v: v[positions - seen :],
+    )
+
+
 def attention_scores(query: Array, keys: Array, *, name: str) -> Array:
     """Dot each query [B, T, H*D] with each key [S, B, K, D] of its group -> [B, K, G*T, S].
 
@@ -113,39 +133,74 @@ def attention_scores(query: Array, keys: Array, *, name: str) -> Array:
     )
 
 
-def softmax(scores: Array, *, tokens: int, head_size: int, name: str) -> Array:
-    """Softmax of scores [B, K, G*T, S] / sqrt(head size) over S, without a look ahead.
+def softmax(
+    scores: Array,
+    *,
+    tokens: int,
+    scale: float,
+    name: str,
+    causal: bool = True,
+    window: int | None = None,
+    softcap: float | None = None,
+    alibi: bool = False,
+) -> Array:
+    """Softmax of scaled scores [B, K, G*T, S] over S.
 
-    The rows of a head are its T tokens, the last T of S positions: token t sees the first
-    S - T + t + 1.
+    The rows of a head are its T tokens, the last T of S positions: where `causal`, token t sees
+    the first S - T + t + 1, and of those the last `window`. `softcap` bends the scores before the
+    mask; `alibi` adds each head's slope times the distance to the position (Press et al. 2022).
     """
-    *_, head_rows, context = scores.shape
-    fits = len(scores.shape) == 4 and head_rows % tokens == 0 and tokens <= context
+    _, kv_heads, head_rows, context = scores.shape if len(scores.shape) == 4 else (0, 0, 1, 0)
+    fits = len(scores.shape) == 4 and head_rows % tokens == 0 and (tokens <= context or not causal)
     need(fits=fits, op="softmax", rule=f"rows hold {tokens} tokens a head", scores=scores)
-    rows = scores.size // context
-    scale = 1 / sqrt(head_size)
+    rows, group = scores.size // context, head_rows // tokens
 
     def compute(scores: Values) -> Values:
         query = np.arange(context - tokens, context)[:, None]  # [T, 1]
-        hidden = np.arange(context) > query  # [T, S]
-        hidden = np.tile(hidden, (head_rows // tokens, 1))  # [G*T, S]
-        scores = np.where(hidden, np.asarray(-np.inf, scores.dtype), scores * scale)
+        key = np.arange(context)  # [S]
+        scores = scores * scores.dtype.type(scale)
+        if softcap is not None:
+            scores = softcap * np.tanh(scores / softcap)
+        if alibi:
+            slopes = alibi_slopes(kv_heads * group).reshape(kv_heads, group, 1, 1)
+            bias = (slopes * (key - query)).reshape(kv_heads, head_rows, context)
+            scores = scores + bias.astype(scores.dtype)
+        if causal:
+            hidden = key > query  # [T, S]
+            if window is not None:
+                hidden |= key <= query - window
+            hidden = np.tile(hidden, (group, 1))  # [G*T, S]
+            scores = np.where(hidden, np.asarray(-np.inf, scores.dtype), scores)
         exps = np.exp(scores - scores.max(axis=-1, keepdims=True))  # [B, K, G*T, S]
         result: Values = exps / exps.sum(axis=-1, keepdims=True)
         return result
 
+    # scale, maximum, subtract, sum, divide; softcap: divide, multiply; alibi: add
+    each = 5 + 2 * (softcap is not None) + alibi
+    masks = causal + (window is not None)  # comparisons, once for all heads
+    slopes = kv_heads * head_rows * context * alibi  # a product each, once for the batch
     return scores.tracer.record(
         kind="softmax",
         family=Family.ROWWISE,
         name=name,
         dims={"rows": rows, "cols": context, "passes": 3},  # maximum; exp and sum; divide
-        # scale, maximum, subtract, sum, divide; the mask's comparisons, once for all heads
-        flops=5 * scores.size + tokens * context,
-        transcendentals=scores.size,  # exp
+        flops=each * scores.size + masks * tokens * context + slopes,
+        transcendentals=scores.size * (1 + (softcap is not None)),  # exp; tanh
         reads=(scores,),
         shape=scores.shape,
         compute=compute,
     )
+
+
+def alibi_slopes(heads: int) -> Values:
+    """Slope of each head: powers of 2^(-8/n), n the power of two at or below the heads.
+
+    What heads are left over take every other power of the next finer row, as published.
+    """
+    whole = 1 << (heads.bit_length() - 1)
+    slopes = 2.0 ** (-8.0 * np.arange(1, whole + 1) / whole)
+    finer = 2.0 ** (-4.0 * np.arange(1, 2 * (heads - whole), 2) / whole)
+    return np.concatenate([slopes, finer])[:heads]
 
 
 def attention_mix(weights: Array, mixed_values: Array, query: Array, *, name: str) -> Array:

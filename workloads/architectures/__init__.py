@@ -1,0 +1,1 @@
+"""Kinds of models: for each its configuration, its weights' shapes and its forward pass."""

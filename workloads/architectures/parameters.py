@@ -1,0 +1,14 @@
+"""Weights by name, whatever the architecture."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from workloads.array import Shape
+
+
+class Parameter(NamedTuple):
+    """Shape of a weight, and how many layers have one of their own (None outside the layers)."""
+
+    shape: Shape
+    layers: int | None = None

@@ -1,0 +1,40 @@
+"""The kinds of models, in one table: what a configuration stands for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from math import prod
+from typing import Any, NamedTuple
+
+from workloads.architectures import decoder
+from workloads.architectures.decoder_config import DecoderConfig
+from workloads.architectures.parameters import Parameter
+from workloads.config import ModelConfig
+
+
+class Architecture(NamedTuple):
+    """What the library knows of a kind of model."""
+
+    name: str
+    parameter_shapes: Callable[[Any], dict[str, Parameter]]
+    """Every weight by name, in the order it lies in memory."""
+
+
+ARCHITECTURES: Mapping[type[ModelConfig], Architecture] = {
+    DecoderConfig: Architecture("decoder", decoder.parameter_shapes),
+}
+
+
+def architecture_of(config: ModelConfig) -> Architecture:
+    """Return what a configuration is a shape of."""
+    return ARCHITECTURES[type(config)]
+
+
+def parameter_shapes(config: ModelConfig) -> dict[str, Parameter]:
+    """Every weight by name, in the order it lies in memory."""
+    return architecture_of(config).parameter_shapes(config)
+
+
+def parameter_count(config: ModelConfig) -> int:
+    """Weights of all layers together; a tied embedding counts once."""
+    return sum(prod(p.shape) * (p.layers or 1) for p in parameter_shapes(config).values())

@@ -1,0 +1,92 @@
+"""The keys of a description: each is taken once, and what nobody took is an error."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Any
+
+from workloads.config import ModelError, nearest
+
+HARMLESS = frozenset(
+    {
+        "_attn_implementation",
+        "_name_or_path",
+        "architectures",
+        "attention_dropout",
+        "attention_probs_dropout_prob",
+        "attn_pdrop",
+        "auto_map",
+        "bos_token_id",
+        "cache_implementation",
+        "classifier_dropout",
+        "dropout",
+        "embd_pdrop",
+        "eos_token_id",
+        "gradient_checkpointing",
+        "hidden_dropout",
+        "hidden_dropout_prob",
+        "init_std",
+        "initializer_range",
+        "layerdrop",
+        "name_or_path",
+        "output_attentions",
+        "output_hidden_states",
+        "pad_token_id",
+        "pretraining_tp",
+        "resid_pdrop",
+        "return_dict",
+        "sep_token_id",
+        "task_specific_params",
+        "tokenizer_class",
+        "torchscript",
+        "transformers_version",
+        "unk_token_id",
+        "use_cache",
+    }
+)
+"""Keys of config.json that change neither the shape nor the numbers of inference."""
+
+
+class Keys:
+    """What a file says, key by key; ModelError names the file, the key and the remedy."""
+
+    def __init__(self, where: str, data: Mapping[str, Any]) -> None:
+        self.where = where
+        self._data = data
+        self._known: set[str] = set(HARMLESS)
+
+    def get(self, *names: str, default: Any = None) -> Any:
+        """Return the value of a key, which may have several names; the default where it is none."""
+        self._known |= set(names)
+        given = [name for name in names if self._data.get(name) is not None]
+        if len(given) > 1:
+            raise self.error(f"keys '{given[0]}' and '{given[1]}' mean the same; keep one")
+        return self._data[given[0]] if given else default
+
+    def need(self, *names: str) -> Any:
+        """Return the value of a key that must be there."""
+        value = self.get(*names)
+        if value is None:
+            for misspelt in get_close_matches(names[0], set(self._data) - self._known, n=1):
+                raise self.error(f"unknown key '{misspelt}'; did you mean '{names[0]}'?")
+            raise self.error(f"key '{names[0]}' is missing; add it")
+        return value
+
+    def only(self, name: str, *allowed: Any) -> None:
+        """Refuse a key whose value would change what is computed in a way not known here."""
+        value = self.get(name, default=allowed[0])
+        if value not in allowed:
+            words = " or ".join(map(repr, allowed))
+            raise self.error(f"key '{name}': only {words} is known here, got {value!r}")
+
+    def close(self) -> None:
+        """Refuse what nobody took."""
+        for name in self._data:
+            if name not in self._known:
+                known = self._known - HARMLESS
+                raise self.error(f"unknown key '{name}'{nearest(str(name), known)}")
+
+    def error(self, fault: str) -> ModelError:
+        """Return an error that names the file."""
+        return ModelError(f"{self.where}: {fault}")
