@@ -43,8 +43,8 @@ class CacheSuite:
 
     Models: a row of `config` by pycachesim's counting, every counter that the row gives; a row of
     `D1` and `LL` by the default counting, as misses of the trace whose name holds the
-    kernel's, its arrays moved next to each other as a program's static arrays are, and stores missing
-    as loads do.
+    kernel's, its arrays moved next to each other as a program's static arrays are, and stores
+    missing as loads do.
     Ignores: instruction misses; a program whose references no trace holds, which cannot be
     replayed: its rows are unsupported.
     Source: pycachesim 0.3.1, https://github.com/RRZE-HPC/pycachesim; valgrind 3.19, cachegrind.
