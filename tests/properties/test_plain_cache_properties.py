@@ -88,6 +88,16 @@ def test_the_plain_path_counts_what_the_general_one_counts_over_several_blocks(s
     assert_same(by_plain(spec, trace), by_walk(spec, trace))
 
 
+def test_a_quiet_block_leaves_room_for_a_busy_one():
+    front = {"capacity_bytes": 512, "ways": 2}
+    quiet, busy = np.arange(2 * BLOCK) % 2, np.arange(2 * BLOCK)
+    trace = AddressTrace.of(64 * np.concatenate((quiet, busy)), kinds=1)
+    plain = by_plain(hierarchy(front, front), trace)
+    assert_same(plain, by_walk(hierarchy(front, front), trace))
+    assert plain[0].levels[1].store_misses == 0
+    assert plain[0].levels[1].load_misses == 2 * BLOCK
+
+
 @pytest.mark.parametrize("ways", [1, 5, 12, 16, 20, 33, WIDEST])
 @pytest.mark.parametrize("replacement", ["lru", "fifo", "mru"])
 def test_sets_of_any_width_are_searched_to_their_last_way(ways, replacement):

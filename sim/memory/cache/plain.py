@@ -266,10 +266,9 @@ def pass_through(
         fetch = miss & np.int64(kind != WRITE_BACK or rules.apart > 0)
         made_requests[out] = line << KIND_BITS
         if owned:
-            owner = owners[i] if kind != WRITE_BACK else NOBODY
-            made_owners[out] = owner
-            if miss and owner >= 0:
-                found[np.uint64(owner)] = rules.number + 1
+            made_owners[out] = owners[i]
+            if miss and owners[i] != NOBODY:
+                found[np.uint64(owners[i])] = rules.number + 1
         out += np.uint64(fetch)
         leaves = miss & np.int64(held >= 0)
         back = leaves & held

@@ -34,12 +34,9 @@ def _loaded(context: Any, builder: Any, lines: Any, base: Any, width: int) -> tu
 
 
 def _splat(builder: Any, value: Any, like: Any) -> Any:
-    """Return a vector of one value, cut to the width of its elements."""
-    element = like.type.element
-    if value.type.width > element.width:
-        value = builder.trunc(value, element)
-    elif value.type.width < element.width:
-        value = builder.zext(value, element)
+    """Return a vector of one value, cut to the width of the elements of another vector."""
+    if value.type.width > like.type.element.width:
+        value = builder.trunc(value, like.type.element)
     first = builder.insert_element(ir.Constant(like.type, ir.Undefined), value, _word(0))
     zeros = ir.Constant(ir.VectorType(ir.IntType(32), like.type.count), None)
     return builder.shuffle_vector(first, first, zeros)
