@@ -2,7 +2,7 @@
 
 Without inclusion no level tells the one in front anything, so that a level depends on nothing but
 the requests that come from there: fetches and write-backs, in order. It turns a block of them
-into the block of the next level, without a branch that depends on hit or miss.
+into the block of the next level, under LRU without a branch that depends on hit or miss.
 """
 
 from __future__ import annotations
