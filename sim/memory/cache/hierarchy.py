@@ -6,7 +6,7 @@ operations tensor by tensor; this is what it is held against.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 from fractions import Fraction
@@ -26,6 +26,23 @@ class Write(Enum):
     """Written data that leaves the level in front."""
     CLEAN = auto()
     """A line that leaves the level in front as it came; only exclusive levels are told."""
+
+
+class CacheEvent(Enum):
+    """What a level tells its observer, with the first and last byte that it is about."""
+
+    HIT = auto()
+    """The bytes of one line that a load or store asked for, or a fetch of the level in front."""
+    MISS = auto()
+    """The same, where some of them are not here."""
+    PREFETCH = auto()
+    """A line that the level fetches by itself."""
+    WRITE_BACK = auto()
+    """A dirty line or sector goes to the level behind."""
+    RELEASE = auto()
+    """A clean line goes to an exclusive level behind."""
+    PASS = auto()
+    """A write goes on to the level behind: through, or past a level that does not place it."""
 
 
 @dataclass(slots=True)
@@ -101,6 +118,8 @@ class Cache:
             behind.in_front.append(self)
             behind = behind.below
         self.counts = LevelCounts()
+        self.observer: Observer | None = None
+        """Called at the moment of each event, before the level behind hears of it."""
         self.hit_cycles = self.spec.hit_cycles
         self._sector_bytes = self.spec.line_bytes // self.spec.sectors
         self._sets: list[list[Line | None]] = [
@@ -123,6 +142,7 @@ class Cache:
             wanted = self._sectors(number, first, last)
             way = self._find(number)
             missing = wanted & ~self._valid(number, way)
+            self._tell_looked_up(number, first, last, hit=not missing)
             if not missing:
                 self.counts.load_hits += 1
                 dirty |= self._give(number, way) if exclusive else self._use(number, way)
@@ -146,7 +166,10 @@ class Cache:
             way = self._find(number)
             unknown = wanted & ~self._valid(number, way)
             self._count_write(write, hit=not unknown)
+            if write is Write.STORE:
+                self._tell_looked_up(number, begin, end, hit=not unknown)
             if way < 0 and not self._takes(write):
+                self._tell(CacheEvent.PASS, begin, end)
                 depth = max(depth, 1 + self.below.store(begin, end, write))
                 continue
             if write is not Write.STORE:
@@ -158,6 +181,7 @@ class Cache:
             dirtied = wanted if self.spec.write_back and write is not Write.CLEAN else 0
             self._place(number, wanted, dirtied | (unknown if came_dirty else 0))
             if not self.spec.write_back:
+                self._tell(CacheEvent.PASS, begin, end)
                 self.below.store(begin, end, write)
         return depth
 
@@ -169,6 +193,16 @@ class Cache:
                 line = self._take_out(number, way)
                 self.counts.back_invalidations += 1
                 yield from self._ranges(number, line.dirty)
+
+    def _tell(self, event: CacheEvent, first: int, last: int) -> None:
+        if self.observer is not None:
+            self.observer(self, event, first, last)
+
+    def _tell_looked_up(self, number: int, first: int, last: int, *, hit: bool) -> None:
+        if self.observer is not None:
+            start = number * self.spec.line_bytes
+            begin, end = max(first, start), min(last, start + self.spec.line_bytes - 1)
+            self._tell(CacheEvent.HIT if hit else CacheEvent.MISS, begin, end)
 
     def _takes(self, write: Write) -> bool:
         """Whether a line that is not here is placed for a write."""
@@ -219,9 +253,12 @@ class Cache:
         if line.dirty:
             self.counts.write_backs += 1
             for begin, end in self._ranges(line.number, line.dirty):
+                self._tell(CacheEvent.WRITE_BACK, begin, end)
                 self.below.store(begin, end, Write.DIRTY)
         elif isinstance(self.below, Cache) and self.below.spec.inclusion is Inclusion.EXCLUSIVE:
-            self.below.store(first, first + self.spec.line_bytes - 1, Write.CLEAN)
+            last = first + self.spec.line_bytes - 1
+            self._tell(CacheEvent.RELEASE, first, last)
+            self.below.store(first, last, Write.CLEAN)
 
     def _give(self, number: int, way: int) -> bool:
         return self._take_out(number, way).dirty != 0
@@ -299,6 +336,10 @@ class Cache:
         return self.hit_cycles + self.miss_rate * self.below.average_cycles
 
 
+Observer = Callable[[Cache, CacheEvent, int, int], None]
+"""Takes the level, the event, and the first and last byte that it is about."""
+
+
 class CacheHierarchy:
     """The readable hierarchy as one piece: levels wired, and their counters together.
 
@@ -307,12 +348,13 @@ class CacheHierarchy:
     Source: as `Cache`.
     """
 
-    def __init__(self, spec: HierarchySpec) -> None:
+    def __init__(self, spec: HierarchySpec, observer: Observer | None = None) -> None:
         self.memory = MainMemory(spec.memory_cycles)
         self.levels: list[Cache] = []
         below: Cache | MainMemory = self.memory
         for level in reversed(spec.levels):
             below = Cache(below, **dict(level))
+            below.observer = observer
             self.levels.insert(0, below)
 
     def access(self, address: int, *, write: bool, size_bytes: int = 1) -> int:
