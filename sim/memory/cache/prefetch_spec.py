@@ -60,10 +60,13 @@ class StrideSpec(PrefetcherSpec):
 class StreamSpec(PrefetcherSpec):
     """Several streams of lines, upwards or downwards.
 
-    The last line asked for stands at most `distance` lines ahead.
+    The last line asked for stands at most `distance` lines ahead. What is not said is the middle
+    setting of Srinath et al., Feedback directed prefetching, HPCA 2007.
     """
 
     kind: Literal["stream"] = "stream"
+    degree: int = Field(default=2, ge=1)
+    """Lines asked for at a time, until the stream is as far ahead as it may be."""
     distance: int = Field(default=16, ge=1)
     """Lines that a stream may be ahead of its last access."""
     entries: int = Field(default=16, ge=1)
