@@ -121,7 +121,7 @@ class Stream(Prefetcher):
     Models: allocation and training on misses; direction; a bounded lead.
     Ignores: as `Prefetcher`; buffers apart from the cache.
     Source: Jouppi, Improving direct-mapped cache performance, ISCA 1990; Srinath et al.,
-    Feedback directed prefetching, HPCA 2007, section 2.1 (training and distance).
+    Feedback directed prefetching, HPCA 2007 (training and distance).
     """
 
     def __init__(self, spec: StreamSpec, line_bytes: int) -> None:
