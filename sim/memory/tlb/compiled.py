@@ -244,7 +244,7 @@ def count_translations(  # noqa: PLR0917 - the fields of a pass
 @njit(cache=True)
 def survey(addresses: Ints, sizes: Bytes, smallest_shift: int) -> tuple[int, int, bool]:
     """Return the lowest and the highest byte, and whether any access crosses a smallest page."""
-    lowest, highest, crosses = np.int64(2**62), np.int64(0), False
+    lowest, highest, crosses = addresses[0] if len(addresses) else np.int64(0), np.int64(0), False
     for i in range(len(addresses)):
         last = addresses[i] + int(sizes[i]) - 1
         lowest, highest = min(lowest, addresses[i]), max(highest, last)
