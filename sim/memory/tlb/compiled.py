@@ -1,8 +1,8 @@
-"""The compiled twin of `walker`: whole address traces, the same counters and the same loads.
+"""The compiled twin of `walker`: whole address traces, the same counters.
 
 Every array of a TLB and every walk cache is a level of `sim.memory.cache.compiled` whose lines are
-one byte long. A first pass counts, and notes how many loads each access's walk took; a second one
-puts those loads, at the addresses of the entries, before the accesses.
+one byte long. This pass counts, and notes how many loads each access's walk took; `physical` then
+puts those loads before the accesses.
 """
 
 from __future__ import annotations
@@ -27,21 +27,17 @@ from sim.memory.cache.compiled import (
 )
 from sim.memory.cache.spec import HierarchySpec
 from sim.memory.tlb.counts import LookupCounts, TlbCounts
-from sim.memory.tlb.frames import scattered
+from sim.memory.tlb.frames import HEIGHT, segment_row
 from sim.memory.tlb.spec import ArraySpec, TranslationSpec
 
 Ints = npt.NDArray[np.int64]
 Bytes = npt.NDArray[np.uint8]
 
-FIRST_BYTE, HEIGHT, FIRST_RANK, END_RANK, RANKS = range(5)
-"""Columns of the table of segments."""
 WALKS, WALK_LOADS, SAVED_LOADS = range(3)
 KEY_SPACE = 1 << 52
 """Page numbers of one size lie below it; one array keeps several sizes this far apart."""
 MOST_SHIFT = 62
 """Of which nothing is left of any address."""
-HASH_FACTOR = 0x1E3779B97F4A7C15
-"""Odd, with bits all over: Knuth, The Art of Computer Programming, volume 3, 6.4."""
 
 
 @dataclass(slots=True)
@@ -139,19 +135,6 @@ class Pass:
 
 
 @njit(cache=True, inline="always")
-def _segment(segments: Ints, address: int) -> int:
-    """Return the row of the segment in which an address lies."""
-    low, high = 0, len(segments)
-    while high - low > 1:
-        middle = (low + high) // 2
-        if segments[middle, FIRST_BYTE] <= address:
-            low = middle
-        else:
-            high = middle
-    return low
-
-
-@njit(cache=True, inline="always")
 def _walk(  # noqa: PLR0917 - an address, then what its walk passes through
     address: int, leaf: int, walk_rows: Ints, shifts: Ints, table: Ints, state: Ints
 ) -> int:
@@ -223,7 +206,7 @@ def count_translations(  # noqa: PLR0917 - the fields of a pass
             continue
         state[known_hits] += repeats
         repeats = 0
-        height = segments[_segment(segments, address), HEIGHT]
+        height = segments[segment_row(segments, address), HEIGHT]
         number = address >> shifts[height]
         if _missed(number, height, holders, offsets, table, state, unheld):
             walk_loads = _walk(address, height, walk_rows, shifts, table, state)
@@ -250,84 +233,3 @@ def survey(addresses: Ints, sizes: Bytes, smallest_shift: int) -> tuple[int, int
         lowest, highest = min(lowest, addresses[i]), max(highest, last)
         crosses |= (last ^ addresses[i]) >> smallest_shift != 0
     return int(lowest), int(highest), crosses
-
-
-@njit(cache=True)
-def crossing(addresses: Ints, sizes: Bytes, segments: Ints, shifts: Ints) -> Bytes:
-    """Return by access how many of its bytes lie in a second page."""
-    beyond = np.zeros(len(addresses), dtype=np.uint8)
-    for i in range(len(addresses)):
-        shift = shifts[segments[_segment(segments, addresses[i]), HEIGHT]]
-        end = ((addresses[i] >> shift) + 1) << shift
-        beyond[i] = max(0, addresses[i] + int(sizes[i]) - end)
-    return beyond
-
-
-@njit(cache=True)
-def _physical(segments: Ints, shifts: Ints, address: int, seed: int) -> int:
-    """Return the physical address of the first byte of an address's page."""
-    here = segments[_segment(segments, address)]
-    shift = shifts[here[HEIGHT]]
-    page = (address - here[FIRST_BYTE]) >> shift
-    place = scattered(here[FIRST_RANK] + page, here[RANKS], seed)
-    for there in segments:
-        if there[HEIGHT] == here[HEIGHT] and there[FIRST_RANK] <= place < there[END_RANK]:
-            return int(there[FIRST_BYTE] + ((place - there[FIRST_RANK]) << shift))
-    return -1
-
-
-@njit(cache=True)
-def _table_number(keys: Ints, numbers: Ints, used: int, key: int) -> int:
-    """Return a table's number, `used` where it is new; `keys` is a hash table, -1 is free."""
-    mask = len(keys) - 1
-    slot = ((key * HASH_FACTOR) >> 20) & mask
-    while keys[slot] not in (-1, key):
-        slot = (slot + 1) & mask
-    if keys[slot] < 0:
-        keys[slot], numbers[slot] = key, used
-    return int(numbers[slot])
-
-
-@njit(cache=True)
-def expand(  # noqa: PLR0917 - columns of a trace, how it is translated, and columns of the result
-    addresses: Ints,
-    kinds: Bytes,
-    sizes: Bytes,
-    loads: Bytes,
-    segments: Ints,
-    shifts: Ints,
-    form: tuple[int, int, int, int],
-    keys: Ints,
-    out_addresses: Ints,
-    out_kinds: Bytes,
-    out_sizes: Bytes,
-    is_walk: npt.NDArray[np.bool_],
-) -> None:
-    """Write each access at its physical address, behind the loads of its walk.
-
-    `form` is where tables begin, log2 of a table's bytes, an entry's bytes, and the scatter seed,
-    0 for none.
-    """
-    tables_at, table_shift, entry_bytes, seed = form
-    numbers, used, at = np.zeros_like(keys), 0, 0
-    index_mask = (1 << table_shift) // entry_bytes - 1
-    known_first, known_end, distance, leaf = 0, 0, 0, 0
-    for i in range(len(addresses)):
-        address = addresses[i]
-        if not known_first <= address < known_end:
-            leaf = segments[_segment(segments, address), HEIGHT]
-            known_first = (address >> shifts[leaf]) << shifts[leaf]
-            known_end = known_first + (1 << shifts[leaf])
-            if seed:
-                distance = _physical(segments, shifts, address, seed) - known_first
-        for height in range(leaf + int(loads[i]) - 1, leaf - 1, -1):
-            key = ((address >> shifts[height + 1]) << 4) + height
-            number = _table_number(keys, numbers, used, key)
-            used = max(used, number + 1)
-            index = (address >> shifts[height]) & index_mask
-            out_addresses[at] = tables_at + (number << table_shift) + index * entry_bytes
-            out_sizes[at], is_walk[at] = entry_bytes, True
-            at += 1
-        out_addresses[at] = address + distance
-        out_kinds[at], out_sizes[at] = kinds[i], sizes[i]
-        at += 1

@@ -19,6 +19,10 @@ LCG_FACTOR = 6364136223846793005
 ROUNDS = 3
 
 
+FIRST_BYTE, HEIGHT, FIRST_RANK, END_RANK, RANKS = range(5)
+"""Columns of the table of segments."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Segment:
     """Addresses with pages of one size, end to end."""
@@ -129,3 +133,29 @@ def _segments(spec: TranslationSpec, data_end: int) -> list[Segment]:
             ranks[height] = segment.end_rank
             segments.append(segment)
     return segments
+
+
+@njit(cache=True, inline="always")
+def segment_row(segments: Ints, address: int) -> int:
+    """Return the row of the segment in which an address lies."""
+    low, high = 0, len(segments)
+    while high - low > 1:
+        middle = (low + high) // 2
+        if segments[middle, FIRST_BYTE] <= address:
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+@njit(cache=True)
+def page_frame(segments: Ints, shifts: Ints, address: int, seed: int) -> int:
+    """Return the physical address of the first byte of an address's page."""
+    here = segments[segment_row(segments, address)]
+    shift = shifts[here[HEIGHT]]
+    page = (address - here[FIRST_BYTE]) >> shift
+    place = scattered(here[FIRST_RANK] + page, here[RANKS], seed)
+    for there in segments:
+        if there[HEIGHT] == here[HEIGHT] and there[FIRST_RANK] <= place < there[END_RANK]:
+            return int(there[FIRST_BYTE] + ((place - there[FIRST_RANK]) << shift))
+    return -1

@@ -11,9 +11,10 @@ import numpy.typing as npt
 
 from sim.errors import SpecError
 from sim.memory.cache.run import AddressTrace
-from sim.memory.tlb.compiled import Ints, Pass, crossing, expand, survey
+from sim.memory.tlb.compiled import Pass, survey
 from sim.memory.tlb.counts import TlbCounts
 from sim.memory.tlb.frames import Frames
+from sim.memory.tlb.physical import Ints, crossing, expand
 from sim.memory.tlb.spec import TranslationSpec
 from sim.memory.tlb.walker import Mmu
 
