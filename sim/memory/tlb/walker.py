@@ -101,8 +101,8 @@ class Mmu:
     cache holds, caches near the leaf first; no other cache is searched then.
 
     Models: hits, misses and evictions by level; the walker's loads and those it is spared.
-    Ignores: walks side by side, speculative walks, prefetched translations, levels that take what the
-    one in front gave up, faults, invalidations.
+    Ignores: walks side by side, speculative walks, prefetched translations, faults, invalidations,
+    levels that take what the one in front gave up.
     Source: Barr, Cox and Rixner, Translation caching: skip, don't walk (the page table), ISCA 2010.
     """
 
