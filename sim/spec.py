@@ -227,6 +227,8 @@ def _first_problem(error: ValidationError, model: type[BaseModel]) -> str:
 def _fields_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
     """Field names of the sub-model that `location` leads to."""
     for part in location:
+        if isinstance(part, int):  # a place in a list, whose items the field before has told
+            continue
         field = model.model_fields.get(str(part))
         annotation = field.annotation if field else None
         candidates = [annotation, *getattr(annotation, "__args__", ())]
