@@ -37,7 +37,7 @@ from sim.memory.cache.compiled_state import (
     layout,
 )
 
-__all__ = ["counts_of", "empty_frames", "layout", "request", "walk"]
+__all__ = ["counts_of", "empty_frames", "layout", "request", "unowned", "walk"]
 
 
 @intrinsic
@@ -115,38 +115,6 @@ def walk(  # noqa: PLR0917 - columns of a trace, then what they pass through
             found[i] = depth
     state[counts + LOAD_HITS] += load_hits
     state[counts + STORE_HITS] += store_hits
-
-
-@njit(cache=True, inline="always")
-def look_up(table: Ints, state: Ints, level: int, number: int) -> bool:
-    """Return whether an unsectored level holds a line, and count; finding it is a use of it."""
-    place = _find(table, state, level, number)
-    if place < 0:
-        state[table[level, COUNTS] + LOAD_MISSES] += 1
-        return False
-    state[table[level, COUNTS] + LOAD_HITS] += 1
-    _use(table, state, level, place)
-    return True
-
-
-@njit(cache=True, inline="always")
-def take_in(table: Ints, state: Ints, level: int, number: int) -> None:
-    """Place a line that an unsectored level does not hold, and count what left.
-
-    The level must not lose lines in other ways.
-    """
-    base, ways = _set_base(table, level, number), table[level, WAYS]
-    at = table[level, LINES] + base
-    if table[level, POLICY] in (LRU, FIFO):
-        state[table[level, COUNTS] + EVICTIONS] += state[at + ways - 1] >= 0
-        for way in range(ways - 1, 0, -1):
-            state[at + way] = state[at + way - 1]
-        state[at] = number << 1
-        return
-    place = _room(table, state, level, base)
-    state[table[level, COUNTS] + EVICTIONS] += state[table[level, LINES] + place] >= 0
-    state[table[level, LINES] + place] = number << 1
-    _filled(table, state, level, base, place)
 
 
 @njit(cache=True, inline="always")

@@ -11,10 +11,13 @@ from sim.memory.cache.compiled_state import (
     AUX,
     COUNTS,
     DIRTY,
+    EVICTIONS,
     FIFO,
     HOLES,
     INVALIDATED,
     LINES,
+    LOAD_HITS,
+    LOAD_MISSES,
     LRU,
     MARKS,
     MASK,
@@ -204,3 +207,35 @@ def invalidate(table: Ints, state: Ints, level: int, number: int) -> int:
                     dirty |= sector_bits(table, level, number, begin, begin + size - 1)
                 sector += 1
     return int(dirty)
+
+
+@njit(cache=True, inline="always")
+def look_up(table: Ints, state: Ints, level: int, number: int) -> bool:
+    """Return whether an unsectored level holds a line, and count; finding it is a use of it."""
+    place = find(table, state, level, number)
+    if place < 0:
+        state[table[level, COUNTS] + LOAD_MISSES] += 1
+        return False
+    state[table[level, COUNTS] + LOAD_HITS] += 1
+    use(table, state, level, place)
+    return True
+
+
+@njit(cache=True, inline="always")
+def take_in(table: Ints, state: Ints, level: int, number: int) -> None:
+    """Place a line that an unsectored level does not hold, and count what left.
+
+    The level must not lose lines in other ways.
+    """
+    base, ways = set_base(table, level, number), table[level, WAYS]
+    at = table[level, LINES] + base
+    if table[level, POLICY] in (LRU, FIFO):
+        state[table[level, COUNTS] + EVICTIONS] += state[at + ways - 1] >= 0
+        for way in range(ways - 1, 0, -1):
+            state[at + way] = state[at + way - 1]
+        state[at] = number << 1
+        return
+    place = room(table, state, level, base)
+    state[table[level, COUNTS] + EVICTIONS] += state[table[level, LINES] + place] >= 0
+    state[table[level, LINES] + place] = number << 1
+    filled(table, state, level, base, place)

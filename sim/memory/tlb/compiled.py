@@ -13,17 +13,15 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from sim.memory.cache.compiled import (
+from sim.memory.cache.compiled import layout, unowned
+from sim.memory.cache.compiled_sets import look_up, take_in
+from sim.memory.cache.compiled_state import (
     COUNTS,
     EVICTIONS,
     LOAD_HITS,
     LOAD_MISSES,
     POLICY,
     SRRIP,
-    layout,
-    look_up,
-    take_in,
-    unowned,
 )
 from sim.memory.cache.spec import HierarchySpec
 from sim.memory.tlb.counts import LookupCounts, TlbCounts
