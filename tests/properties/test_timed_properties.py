@@ -12,7 +12,17 @@ FEW = st.integers(1, 3)
 
 
 @st.composite
-def hierarchies(draw):
+def prefetchers(draw, line):
+    return {
+        "kind": draw(st.sampled_from(["next_line", "stride", "stream"])),
+        "degree": draw(FEW),
+        "distance": draw(FEW),
+        "page_bytes": line * draw(st.sampled_from([1, 4, 64])),
+    }
+
+
+@st.composite
+def hierarchies(draw, prefetching):
     levels, line, plain = [], draw(st.sampled_from([8, 16])), True
     for number in range(draw(st.integers(1, 3))):
         ways = draw(st.sampled_from([1, 2, 4]))
@@ -34,6 +44,7 @@ def hierarchies(draw):
             "write_back": back,
             "write_allocate": draw(st.booleans()),
             "inclusion": inclusion,
+            "prefetcher": draw(st.none() | prefetchers(line)) if prefetching else None,
             "hit_cycles": draw(st.integers(0, 4)),
         })  # fmt: skip
     return hierarchy(*levels, memory_cycles=draw(st.integers(0, 30)))
@@ -55,8 +66,8 @@ def timings(draw, hit_cycles):
 
 
 @st.composite
-def timed(draw):
-    caches = draw(hierarchies())
+def timed(draw, prefetching=False):
+    caches = draw(hierarchies(prefetching))
     return TimedHierarchySpec(
         caches=caches,
         timing={level.name: draw(timings(level.hit_cycles)) for level in caches.levels},
@@ -77,7 +88,13 @@ def traces(draw, kinds=(0, 1)):
     return AddressTrace.of(addresses, kinds=kinds, sizes=sizes)
 
 
-@given(timed(), traces(), st.booleans())
+@st.composite
+def strides(draw):
+    step, count = draw(st.sampled_from([4, 8, 24])), draw(st.integers(1, 60))
+    return AddressTrace.of(np.arange(count) * step, kinds=draw(st.sampled_from([0, 1])))
+
+
+@given(timed(prefetching=True), traces() | strides(), st.booleans())
 @settings(deadline=None, max_examples=250)
 def test_time_changes_no_count_and_the_stack_sums_to_the_cycles(spec, trace, dependent):
     run = run_timed(spec, trace, dependent=dependent)
@@ -88,6 +105,7 @@ def test_time_changes_no_count_and_the_stack_sums_to_the_cycles(spec, trace, dep
         assert (np.diff(run.issued) >= 0).all()
         assert (run.done >= run.issued).all()
     for level in run.levels:
+        assert level.timely_prefetches >= 0
         assert level.most_mshrs <= spec.timing[level.name].mshrs
         assert max(level.mshr_full_cycles, level.write_buffer_full_cycles) <= run.cycles
 

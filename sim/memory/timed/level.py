@@ -43,9 +43,11 @@ class TimedLevel:
     `hit_cycles`; a transfer is over with its last.
 
     Models: ports, banks, lookup, hit and miss time; MSHRs with merging, a level blocked by a miss
-    without MSHR or target; fill bandwidth; a write buffer with bandwidth, latency, back-pressure.
-    Ignores: writes overtaken by fetches of the same line, which find it as if forwarded; the
-    time of back-invalidations, tag updates and fills in ports and banks.
+    without MSHR or target; fill bandwidth; a write buffer with bandwidth, latency, back-pressure;
+    prefetches, which start when the access that sets them off is looked up and wait for an MSHR.
+    Ignores: precedence of demands over prefetches; writes overtaken by fetches of the same line,
+    which find it as if forwarded; the time of back-invalidations, tag updates and fills in ports
+    and banks.
     Source: Kroft, Lockup-free instruction fetch/prefetch cache organization, ISCA 1981; Hennessy
     and Patterson, Computer Architecture, 6th edition, sections 2.3 and B.3.
     """
@@ -60,6 +62,8 @@ class TimedLevel:
         self.name = cache.name
         self.merged_misses = 0
         """Accesses to what was under way, answered by the miss that fetches it."""
+        self.late_prefetches = 0
+        """Those under way when they were first asked for."""
         self._waits = Waits()
         self.gate = Gate(clock, cache.line_bytes, timing, self._waits)
         self.mshrs = Slots(clock, timing.mshrs)
@@ -97,23 +101,23 @@ class TimedLevel:
         """Do what was taken in, until its last byte is in front or its write is done."""
         if self._lookup_cycles:
             yield self._clock.cycles(self._lookup_cycles)
-        fetched = {s for fetch in request.fetches for s in self._sectors(fetch)}
-        merged = yield from self._merge(request, fetched, account)
+        for prefetch in request.prefetches:
+            self._clock.env.process(self._prefetch(prefetch))
+        ready = self._clock.now + self._data_cycles
+        merged = yield from self._merge(request, account)
         if request.fetches:
-            yield from self._miss(request, fetched, account)
+            yield from self._miss(request, account)
         elif self._data_cycles:
             yield self._clock.cycles(self._data_cycles)
         for miss in merged:
             if not miss.here.triggered:
                 account.mark(self._clock.now, miss.account)
                 yield from self._waits.until(miss.here, "a miss under way")
+        self.late_prefetches += request.first_use and self._clock.now > ready
         if not request.fetches:
             yield from self._let_leave(request, account)
         if not request.write:
-            beats = self._to_front.send(request.size_bytes)
-            account.mark(self._clock.now, StallCause.BANDWIDTH)
-            if beats:
-                yield self._clock.cycles(beats)
+            yield from self._deliver(request, account)
 
     def send(self, size_bytes: int) -> int:
         """Return after how many cycles bytes from the level in front are here."""
@@ -124,11 +128,17 @@ class TimedLevel:
         self.mshrs.settle()
         self.write_buffer.settle()
 
-    def _merge(
-        self, request: Request, fetched: set[int], account: Account
-    ) -> Generator[simpy.Event, Any, list[Miss]]:
+    def _deliver(self, request: Request, account: Account) -> Steps:
+        """Send bytes to the front until the last is there."""
+        beats = self._to_front.send(request.size_bytes)
+        account.mark(self._clock.now, StallCause.BANDWIDTH)
+        if beats:
+            yield self._clock.cycles(beats)
+
+    def _merge(self, request: Request, account: Account) -> Generator[simpy.Event, Any, list[Miss]]:
         """Join the misses that have the rest of a request under way; return them."""
-        misses = self._earlier(self._sectors(request) - fetched, request.order)
+        rest = self._sectors(request) - self._fetched(request)
+        misses = self._earlier(rest, request.order)
         for miss in misses:
             if miss.targets < self._timing.mshr_targets:
                 miss.targets += 1
@@ -140,29 +150,46 @@ class TimedLevel:
             self.gate.unblock()
         return misses
 
-    def _miss(self, request: Request, fetched: set[int], account: Account) -> Steps:
-        """Fetch what is missing, and make room for it."""
-        here = self._clock.env.event()
+    def _miss(self, request: Request, account: Account) -> Steps:
+        """Fetch what is missing; until it has its MSHR the level takes nothing else in."""
+        self.gate.block()
+        account.mark(self._clock.now, StallCause.STRUCTURAL)
+        miss = yield from self._allocate(request, account)
+        self.gate.unblock()
+        yield from self._fill(miss, request)
+
+    def _prefetch(self, request: Request) -> Steps:
+        """Fetch what the level asks for by itself; its wait for an MSHR blocks nothing."""
+        account = Account()
+        account.mark(self._clock.now, StallCause.STRUCTURAL)
+        miss = yield from self._allocate(request, account)
+        yield from self._fill(miss, request)
+
+    def _allocate(self, request: Request, account: Account) -> Generator[simpy.Event, Any, Miss]:
+        """Take an MSHR when it is the request's turn."""
+        here, fetched = self._clock.env.event(), self._fetched(request)
         miss = Miss(order=request.order, account=account, here=here)
         fetched_before = self._earlier(fetched, request.order)
         for sector in fetched:
             self._under_way.setdefault(sector, []).append(miss)
-        self.gate.block()
-        account.mark(self._clock.now, StallCause.STRUCTURAL)
         yield from self._waits.until(self._turn.take(), "an MSHR")
         for earlier in fetched_before:
             yield from self._waits.until(earlier.here, "the line to come, leave and come again")
         yield from self._waits.until(self.mshrs.take(), "an MSHR")
         miss.allocated = True
         self._turn.free()
-        self.gate.unblock()
-        yield from self._waits.until(self._fetch(request, account), f"a fill of {self._below.name}")
-        yield from self._let_leave(request, account)
-        for sector in fetched:
+        return miss
+
+    def _fill(self, miss: Miss, request: Request) -> Steps:
+        """Fetch, make room, and answer all that wait."""
+        fetch = self._fetch(request, miss.account)
+        yield from self._waits.until(fetch, f"a fill of {self._below.name}")
+        yield from self._let_leave(request, miss.account)
+        for sector in self._fetched(request):
             self._under_way[sector].remove(miss)
             if not self._under_way[sector]:
                 del self._under_way[sector]
-        here.succeed()
+        miss.here.succeed()
         self.mshrs.free()
 
     def _fetch(self, request: Request, account: Account) -> simpy.Event:
@@ -204,6 +231,9 @@ class TimedLevel:
             if before:
                 found[max(before, key=lambda miss: miss.order)] = None
         return list(found)
+
+    def _fetched(self, request: Request) -> set[int]:
+        return {sector for fetch in request.fetches for sector in self._sectors(fetch)}
 
     def _sectors(self, request: Request) -> set[int]:
         first, last = request.first // self._sector_bytes, request.last // self._sector_bytes

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sim.memory.cache.counts import HierarchyCounts
-from sim.memory.cache.hierarchy import Cache, MainMemory, Write
+from sim.memory.cache.hierarchy import Cache, CacheEvent, MainMemory, Write
 from sim.memory.cache.spec import HierarchySpec
 
 
@@ -21,10 +21,14 @@ class Request:
     first: int
     last: int
     write: bool
+    first_use: bool = False
+    """Whether it is the first demand for a line that its level fetched by itself."""
     fetches: list[Request] = field(default_factory=list)
     """What must come from behind before it is done."""
     leaving: list[Request] = field(default_factory=list)
     """Lines written back to make room for it, and stores passed on."""
+    prefetches: list[Request] = field(default_factory=list)
+    """What its level fetches by itself once it has looked this one up."""
 
     @property
     def size_bytes(self) -> int:
@@ -40,20 +44,34 @@ class Recorder:
         self._open = [Request(order=0, first=0, last=0, write=False)]
 
     @contextmanager
-    def request(self, first: int, last: int, *, write: bool) -> Iterator[None]:
+    def request(self, first: int, last: int, *, write: bool) -> Iterator[Request]:
         """Record a request; what is recorded inside belongs to it."""
-        self._made += 1
-        made = Request(order=self._made, first=first, last=last, write=write)
+        made = self._make(first, last, write=write)
         asking = self._open[-1]
         (asking.leaving if write else asking.fetches).append(made)
         self._open.append(made)
-        yield
+        yield made
         self._open.pop()
+
+    def begin_prefetch(self, trigger: Request, first: int, last: int) -> None:
+        """Record a prefetch, and what comes until its end as what it causes."""
+        self.end_prefetch()
+        made = self._make(first, last, write=False)
+        trigger.prefetches.append(made)
+        self._open.append(made)
+
+    def end_prefetch(self) -> None:
+        """End the prefetch that was begun last, if any: levels prefetch one after the other."""
+        del self._open[1:]
 
     def take(self) -> Request:
         """Return what the core asked last."""
         asked = self._open[0]
         return (asked.leaving or asked.fetches).pop()
+
+    def _make(self, first: int, last: int, *, write: bool) -> Request:
+        self._made += 1
+        return Request(order=self._made, first=first, last=last, write=write)
 
 
 class RecordedCache(Cache):
@@ -67,16 +85,36 @@ class RecordedCache(Cache):
     def __init__(self, recorder: Recorder, below: Cache | MainMemory, **description: Any) -> None:
         super().__init__(below, **description)
         self._recorder = recorder
+        self._looked_up: Request | None = None
+        """The last demand request."""
+        self.observer = self._note
 
     def load(self, first: int, last: int) -> tuple[int, bool]:
         """Read bytes as `Cache` does."""
-        with self._recorder.request(first, last, write=False):
-            return super().load(first, last)
+        with self._recorder.request(first, last, write=False) as self._looked_up:
+            used_before = self.counts.useful
+            answer = super().load(first, last)
+            self._looked_up.first_use = self.counts.useful > used_before
+            return answer
 
     def store(self, first: int, last: int, write: Write) -> int:
         """Write bytes as `Cache` does."""
-        with self._recorder.request(first, last, write=True):
-            return super().store(first, last, write)
+        with self._recorder.request(first, last, write=True) as request:
+            used_before = self.counts.useful
+            depth = super().store(first, last, write)
+            request.first_use = self.counts.useful > used_before
+            if write is Write.STORE:
+                self._looked_up = request
+            return depth
+
+    def prefetch(self) -> None:
+        """Fetch as `Cache` does."""
+        super().prefetch()
+        self._recorder.end_prefetch()
+
+    def _note(self, _: Cache, event: CacheEvent, first: int, last: int) -> None:
+        if event is CacheEvent.PREFETCH and self._looked_up is not None:
+            self._recorder.begin_prefetch(self._looked_up, first, last)
 
 
 class RecordedMemory(MainMemory):
@@ -123,12 +161,18 @@ class RecordedHierarchy:
     def access(self, address: int, *, write: bool, size_bytes: int) -> list[Request]:
         """Read or write bytes; return the request to the first level for each line."""
         end = address + size_bytes
+        first_level = self._levels[0]
         made = []
         while address < end:
             part = min(end, (address // self._line_bytes + 1) * self._line_bytes) - address
-            self._levels[0].access(address, write=write, size_bytes=part)
+            if write:
+                first_level.store(address, address + part - 1, Write.STORE)
+            else:
+                first_level.load(address, address + part - 1)
             made.append(self._recorder.take())
             address += part
+        for level in self._levels:
+            level.prefetch()
         return made
 
     @property

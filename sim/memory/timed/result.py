@@ -25,6 +25,10 @@ class LevelTiming:
     """Taken, on the average over all cycles."""
     most_mshrs: int
     """Taken at once."""
+    timely_prefetches: int
+    """Of those that were useful: there when first asked for."""
+    late_prefetches: int
+    """Still under way when first asked for."""
     bank_conflicts: int
     """Accesses that found their bank busy when their turn came."""
     port_wait_cycles: int

@@ -11,6 +11,7 @@ import simpy
 
 from sim.clock import Clock, run_to_completion
 from sim.errors import LawViolationError
+from sim.memory.cache.counts import LevelCounts
 from sim.memory.cache.run import AddressTrace
 from sim.memory.timed.core import NOT_YET, Core
 from sim.memory.timed.level import TimedLevel
@@ -55,7 +56,9 @@ def run_timed(
     return TimedRun(
         cycles=core.cycles,
         counts=caches.counts,
-        levels=tuple(_timing(level, core.cycles) for level in levels),
+        levels=tuple(
+            _timing(*each, core.cycles) for each in zip(levels, caches.counts.levels, strict=True)
+        ),
         issued=issued,
         done=done,
         stack=core.stack,
@@ -78,7 +81,7 @@ def _levels(clock: Clock, spec: TimedHierarchySpec, behind: MemorySide) -> list[
     return levels
 
 
-def _timing(level: TimedLevel, cycles: int) -> LevelTiming:
+def _timing(level: TimedLevel, counts: LevelCounts, cycles: int) -> LevelTiming:
     level.settle()
     return LevelTiming(
         name=level.name,
@@ -86,6 +89,8 @@ def _timing(level: TimedLevel, cycles: int) -> LevelTiming:
         mshr_full_cycles=level.mshrs.full_cycles,
         mean_mshrs=Fraction(level.mshrs.entry_cycles, cycles) if cycles else Fraction(0),
         most_mshrs=level.mshrs.most,
+        timely_prefetches=counts.useful - level.late_prefetches,
+        late_prefetches=level.late_prefetches,
         bank_conflicts=level.gate.bank_conflicts,
         port_wait_cycles=level.gate.port_wait_cycles,
         write_buffer_full_cycles=level.write_buffer.full_cycles,
