@@ -6,6 +6,11 @@ from sim.memory.dram.mapping import MAPPINGS, AddressMapping
 from sim.memory.dram.requests import DramResult, Requests
 from sim.memory.dram.run import run_channels, run_dram
 from sim.memory.dram.standard import DramStandard, load_device, load_standard, standard_names
+from sim.memory.dram.streams import (
+    idle_read_ticks,
+    random_bytes_per_second,
+    sustained_bytes_per_second,
+)
 
 __all__ = [
     "MAPPINGS",
@@ -18,10 +23,13 @@ __all__ = [
     "Refresh",
     "Requests",
     "Stop",
+    "idle_read_ticks",
     "load_device",
     "load_standard",
+    "random_bytes_per_second",
     "run_channels",
     "run_dram",
     "simulate",
     "standard_names",
+    "sustained_bytes_per_second",
 ]

@@ -166,6 +166,7 @@ class _Settler:
             ticks_per_clock=self.scale,
             read_ticks=(self.clocks["CL"] + burst) * self.scale,
             write_ticks=(self.clocks["CWL"] + burst) * self.scale,
+            burst_ticks=burst * self.scale,
             scope_level=self._level(protocol.refresh_scope),
             refresh_interval_ticks=-(-protocol.refresh_interval // self.speed.clock) * self.scale,
             per_bank_refresh=part.bank_refresh_time is not None,
