@@ -15,14 +15,6 @@ import numpy.typing as npt
 from numba import njit
 
 from sim.clock import DeadlockError
-from sim.memory.dram.controller import (
-    FOREVER,
-    ControllerSpec,
-    PagePolicy,
-    Refresh,
-    Stop,
-    check_refresh,
-)
 from sim.memory.dram.device import SCOPE_COMMANDS, Command, DramDevice, Gap
 from sim.memory.dram.requests import (
     CONFLICT,
@@ -33,6 +25,14 @@ from sim.memory.dram.requests import (
     WAITING,
     DramResult,
     Requests,
+)
+from sim.memory.dram.spec import (
+    FOREVER,
+    ControllerSpec,
+    PagePolicy,
+    Refresh,
+    Stop,
+    check_refresh,
 )
 
 Ints = npt.NDArray[np.int64]

@@ -13,11 +13,12 @@ import numpy as np
 
 from sim.errors import SpecError
 from sim.memory.dram.compiled import simulate_compiled
-from sim.memory.dram.controller import ControllerSpec, Refresh, simulate
+from sim.memory.dram.controller import simulate
 from sim.memory.dram.device import DramDevice
 from sim.memory.dram.mapping import AddressMapping, Ints
 from sim.memory.dram.requests import FORWARDED, DramResult
 from sim.memory.dram.run import make_requests
+from sim.memory.dram.spec import ControllerSpec, Refresh
 
 REQUESTS = 1 << 17
 """To begin with; more where these last for less than `PERIODS`."""
