@@ -80,6 +80,8 @@ class DramStandard(Strict):
     title: str
     kind: Literal["chip"]
     sources: Mapping[str, str]
+    note: str = ""
+    """What could not be held against a source, or differs between sources."""
     protocol: ProtocolSpec
     organisations: Mapping[str, OrganisationSpec]
     timings: Mapping[str, TimingSpec]

@@ -93,7 +93,7 @@ def test_channels_answer_side_by_side():
 def test_an_idle_channel_costs_no_events_and_makes_up_for_its_refreshes():
     dram = server(spec=ControllerSpec())
     late = DDR4.refresh_interval_ticks
-    assert ask(dram, ((3 * late + 20) * TICK, 0, False)) == [(3 * late + 433 + 16 + 16 + 4) * TICK]
+    assert ask(dram, ((3 * late + 20) * TICK, 0, False)) == [(3 * late + 421 + 16 + 16 + 4) * TICK]
     refreshed = [tick for tick, command, _ in dram.commands(0) if command == 7]
     assert refreshed == [late, 2 * late, 3 * late]
     idle = server(spec=ControllerSpec())
