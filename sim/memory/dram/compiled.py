@@ -2,7 +2,8 @@
 
 Where the reference keeps earliest ticks by node and asks all levels, the twin writes a gap into
 all banks below the node and asks one. The state of a run is a few counters and three queues of
-requests in the order in which they came.
+requests in the order in which they came. Numba keeps the compiled run by the date of this file
+alone: touch it after a change to one of `compiled_*.py`, which are compiled into it.
 """
 
 from __future__ import annotations
