@@ -80,6 +80,8 @@ class DramStandard(Strict):
     title: str
     kind: Literal["chip"]
     sources: Mapping[str, str]
+    note: str = ""
+    """What could not be held against a source, or differs between sources."""
     protocol: ProtocolSpec
     organisations: Mapping[str, OrganisationSpec]
     timings: Mapping[str, TimingSpec]
@@ -166,6 +168,7 @@ class _Settler:
             ticks_per_clock=self.scale,
             read_ticks=(self.clocks["CL"] + burst) * self.scale,
             write_ticks=(self.clocks["CWL"] + burst) * self.scale,
+            burst_ticks=burst * self.scale,
             scope_level=self._level(protocol.refresh_scope),
             refresh_interval_ticks=-(-protocol.refresh_interval // self.speed.clock) * self.scale,
             per_bank_refresh=part.bank_refresh_time is not None,
