@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sim.memory.coherent.cache import PrivateCacheSpec, add, load, store, work
-from sim.memory.coherent.directory import HomeSpec
 from sim.memory.coherent.protocol import DIRECTORY, SNOOPING, On, State
 from sim.memory.coherent.snooping import BusSpec
 from sim.memory.coherent.system import CoherenceSpec, run_coherent, straight
+from sim.memory.coherent.wires import HomeSpec
 from sim.memory.network.network import NetworkSpec
 from sim.memory.network.topology import Crossbar, Mesh, Ring
 

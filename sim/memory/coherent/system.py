@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -12,10 +12,12 @@ import simpy
 from sim.clock import Clock, run_to_completion
 from sim.errors import LawViolationError
 from sim.memory.coherent.cache import Access, Kind, PrivateCache, PrivateCacheSpec
-from sim.memory.coherent.directory import DirectoryCache, HomeNode, HomeSpec, Wires
+from sim.memory.coherent.directory import DirectoryCache
+from sim.memory.coherent.home import HomeNode
 from sim.memory.coherent.monitor import MissClass, Monitor
-from sim.memory.coherent.protocol import READABLE, STABLE
+from sim.memory.coherent.protocol import READABLE, STABLE, On
 from sim.memory.coherent.snooping import Bus, BusSpec, SnoopingCache
+from sim.memory.coherent.wires import HomeSpec, Wires
 from sim.memory.network.network import Network, NetworkSpec
 from sim.pipeline import ONE_HERTZ_PER_TICK
 from sim.stalls import CycleStack, StallCause
@@ -119,52 +121,64 @@ def run_coherent(spec: CoherenceSpec, programs: Sequence[Program]) -> CoherenceR
     monitor = Monitor(
         cores=len(programs), line_bytes=cache.line_bytes, lines=cache.sets * cache.ways
     )
-    fabric = _wire(spec, clock, monitor, len(programs))
-    cores = [_Core(clock, c, p) for c, p in zip(fabric.caches, programs, strict=False)]
-    run_to_completion(clock.env, [core.run() for core in cores], fabric.caches)
+    wired = _wire(spec, clock, monitor, len(programs))
+    cores = [_Core(clock, c, p) for c, p in zip(wired.caches, programs, strict=False)]
+    run_to_completion(clock.env, [core.run() for core in cores], wired.caches)
     cycles = clock.now
     clock.env.run()  # messages still under way
-    _check_copies(fabric, monitor)
+    _check_copies(wired, monitor)
     return CoherenceResult(
         cycles=cycles,
         cores=tuple(_counts(core, n, monitor, spec, cycles) for n, core in enumerate(cores)),
         memory=dict(monitor.memory),
-        messages={str(kind): count for kind, count in fabric.messages.items()},
+        messages={str(kind): count for kind, count in wired.messages.items()},
     )
 
 
-def _wire(spec: CoherenceSpec, clock: Clock, monitor: Monitor, cores: int) -> Bus | Wires:
+@dataclass(slots=True)
+class _Wired:
+    """The caches, whatever joins them, and what memory holds."""
+
+    caches: list[PrivateCache]
+    messages: Counter[On]
+    read_memory: Callable[[int], Sequence[int]]
+
+
+def _wire(spec: CoherenceSpec, clock: Clock, monitor: Monitor, cores: int) -> _Wired:
     if isinstance(spec.fabric, BusSpec):
         bus = Bus(clock, spec.fabric, spec.cache.line_bytes)
         bus.caches += [
             SnoopingCache(n, bus, spec.cache, spec.protocol, monitor) for n in range(cores)
         ]
-        return bus
+        return _Wired([*bus.caches], bus.messages, bus.read_memory)
     nodes = spec.fabric.topology.nodes
     if cores > nodes:
         raise ValueError(f"{cores} programs for a network of {nodes} nodes")
     wires = Wires(Network(clock, spec.fabric), spec.home, spec.cache.line_bytes)
-    wires.caches += [
-        DirectoryCache(n, wires, spec.cache, spec.protocol, monitor) for n in range(cores)
-    ]
-    wires.homes += [HomeNode(n, wires) for n in range(nodes)]
-    return wires
+    caches = [DirectoryCache(n, wires, spec.cache, spec.protocol, monitor) for n in range(cores)]
+    homes = [HomeNode(n, wires) for n in range(nodes)]
+    wires.caches += caches
+    wires.homes += homes
+
+    def read_memory(line: int) -> Sequence[int]:
+        return homes[wires.home_of(line)].read_memory(line)
+
+    return _Wired([*caches], wires.messages, read_memory)
 
 
-def _check_copies(fabric: Bus | Wires, monitor: Monitor) -> None:
+def _check_copies(wired: _Wired, monitor: Monitor) -> None:
     """Every copy has the last values; so has memory, where no cache answers for the line."""
     answered = set()
-    for cache in fabric.caches:
+    for cache in wired.caches:
         for line in cache.copies():
             if line.state not in STABLE:
                 raise LawViolationError(f"{cache.name}: line {line.number} stayed in {line.state}")
             if line.state in READABLE:
                 monitor.check_copies(line.number, line.words, cache.name)
                 answered |= {line.number} if line.state in ("M", "O", "E") else set()
-    for number in {address // fabric.caches[0].spec.line_bytes for address in monitor.memory}:
+    for number in {address // wired.caches[0].spec.line_bytes for address in monitor.memory}:
         if number not in answered:
-            home = fabric if isinstance(fabric, Bus) else fabric.homes[fabric.home_of(number)]
-            monitor.check_copies(number, list(home.read_memory(number)), "memory")
+            monitor.check_copies(number, list(wired.read_memory(number)), "memory")
 
 
 def _counts(core: _Core, n: int, monitor: Monitor, spec: CoherenceSpec, cycles: int) -> CoreCounts:

@@ -5,11 +5,11 @@ import pytest
 from sim.errors import LawViolationError
 from sim.memory.coherent import protocol
 from sim.memory.coherent.cache import PrivateCacheSpec, add, load, store, work
-from sim.memory.coherent.directory import HomeSpec
 from sim.memory.coherent.monitor import MissClass, Monitor
 from sim.memory.coherent.protocol import Do, Home, On, State
 from sim.memory.coherent.snooping import BusSpec
 from sim.memory.coherent.system import CoherenceSpec, run_coherent, straight
+from sim.memory.coherent.wires import HomeSpec
 from sim.memory.network.network import NetworkSpec
 from sim.memory.network.topology import Crossbar, Mesh
 

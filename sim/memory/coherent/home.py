@@ -1,0 +1,150 @@
+"""Coherence by directory, a home's side: it knows who has each of its lines, and has memory."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+
+import simpy
+
+from sim.errors import LawViolationError
+from sim.memory.coherent.cache import Events
+from sim.memory.coherent.protocol import HOME, Do, Home, On
+from sim.memory.coherent.wires import Message, Wires
+
+
+@dataclass(slots=True)
+class _Entry:
+    state: Home = Home.UNCACHED
+    owner: int = -1
+    sharers: set[int] = field(default_factory=set)
+    awaited: int = 0  # reports without which the transaction is not over
+    queue: deque[Message] = field(default_factory=deque)
+
+
+class HomeNode:
+    """The home of some lines: who has them, and memory; one message at a time.
+
+    Models: full sharer sets, forwarding, invalidation, a line kept busy until its requester is
+    done, requests that queue meanwhile; lookup and memory latency.
+    Ignores: a directory's capacity, memory's banks and bandwidth.
+    Source: as DirectoryCache; a home that blocks: section 8.7.
+    """
+
+    def __init__(self, node: int, wires: Wires) -> None:
+        self.node = node
+        self.memory: dict[int, tuple[int, ...]] = {}
+        """Lines in memory, those that ever came back."""
+        clock = wires.network.clock
+        self._inbox = simpy.Store(clock.env)
+        self._wires = wires
+        self._entries: dict[int, _Entry] = {}
+        clock.env.process(self._run())
+
+    def hear(self, message: Message) -> None:
+        """Take a message from the network."""
+        self._inbox.put(message)
+
+    def _run(self) -> Events:
+        clock = self._wires.network.clock
+        while True:
+            message = yield self._inbox.get()
+            yield clock.cycles(self._wires.spec.lookup_cycles)
+            self._take(message)
+
+    def _take(self, message: Message) -> None:
+        entry = self._entries.setdefault(message.line, _Entry())
+        if message.kind in (On.READ, On.WRITE, On.UPGRADE, On.PUT):
+            entry.queue.append(message)
+        else:
+            if message.kind is not On.UNBLOCK:
+                self._step(entry, message, message.kind)
+            entry.awaited -= 1
+        while entry.queue and not entry.awaited:
+            self._serve(entry, entry.queue.popleft())
+
+    def _serve(self, entry: _Entry, message: Message) -> None:
+        kind, sender = message.kind, message.sender
+        if kind is On.PUT and sender != entry.owner:
+            kind = On.STALE_PUT
+        if kind is On.UPGRADE and sender != entry.owner:
+            keeps = entry.state is Home.SHARED and sender in entry.sharers
+            kind = On.UPGRADE if keeps else On.WRITE  # overtaken, or the owner has newer data
+        if kind not in (On.PUT, On.STALE_PUT):
+            entry.awaited = 1
+            if kind is On.READ and entry.owner >= 0:
+                entry.awaited = 2  # the owner reports too
+        self._step(entry, message, kind)
+
+    def _step(self, entry: _Entry, message: Message, kind: On) -> None:
+        if (entry.state, kind) not in HOME:
+            raise LawViolationError(
+                f"home {self.node}, line {message.line}: no row for '{kind}' when {entry.state}"
+            )
+        entry.state, deeds = HOME[entry.state, kind]
+        owner, requester = entry.owner, message.requester
+        others = sorted(entry.sharers - {requester, owner})
+        acks = len(others) if Do.INVALIDATE in deeds else 0
+        for deed in deeds:
+            self._do(deed, entry, message, kind, acks)
+        if Do.INVALIDATE in deeds:
+            for sharer in others:
+                self._tell(sharer, On.INVALIDATE, message)
+        if entry.state is Home.SHARED and not entry.sharers:
+            entry.state = Home.UNCACHED
+
+    def _do(self, deed: Do, entry: _Entry, message: Message, kind: On, acks: int) -> None:
+        who, memory_cycles = message.requester, self._wires.spec.memory_cycles
+        words = self.read_memory(message.line)
+        forward = On.FORWARD_READ if kind is On.READ else On.FORWARD_WRITE
+        tell = partial(self._tell, who, about=message)
+        data = partial(tell, words=words, after_cycles=memory_cycles)
+        notes: dict[Do, Callable[[], object]] = {
+            Do.SEND: partial(data, kind=On.DATA, acks=acks),
+            Do.SEND_ALONE: partial(data, kind=On.DATA_ALONE),
+            Do.SEND_GRANT: partial(tell, kind=On.GRANT, acks=acks),
+            Do.SEND_PUT_ACK: partial(tell, kind=On.PUT_ACK),
+            Do.FORWARD: partial(self._tell, entry.owner, forward, message, acks=acks),
+            Do.INVALIDATE: lambda: None,  # sent last, after the answer
+            Do.SHARE: partial(entry.sharers.add, who),
+            Do.UNSHARE: partial(entry.sharers.discard, message.sender),
+            Do.OWN: partial(self._own, entry, who),
+            Do.DISOWN: partial(self._own, entry, -1, entry.sharers),
+            Do.OWNER_SHARES: partial(self._own, entry, -1, entry.sharers | {entry.owner}),
+            Do.TAKE: partial(self._write_memory, message),
+        }
+        notes[deed]()
+
+    def read_memory(self, line: int) -> tuple[int, ...]:
+        """Words of a line as memory has them."""
+        return self.memory.get(line, (0,) * (self._wires.line_bytes // 8))
+
+    def _write_memory(self, message: Message) -> None:
+        if message.words is not None:
+            self.memory[message.line] = message.words
+
+    @staticmethod
+    def _own(entry: _Entry, owner: int, sharers: frozenset[int] | set[int] = frozenset()) -> None:
+        entry.owner, entry.sharers = owner, set(sharers)
+
+    def _tell(
+        self,
+        target: int,
+        kind: On,
+        about: Message,
+        *,
+        acks: int = 0,
+        words: tuple[int, ...] | None = None,
+        after_cycles: int = 0,
+    ) -> None:
+        message = Message(
+            kind=kind,
+            line=about.line,
+            sender=self.node,
+            requester=about.requester,
+            acks=acks,
+            words=words,
+        )
+        self._wires.to_cache(target, message, after_cycles)
