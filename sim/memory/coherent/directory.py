@@ -26,24 +26,21 @@ class DirectoryCache(PrivateCache):
         super().__init__(core, clock, spec, DIRECTORY[protocol], monitor)
         self._wires = wires
         self._leaving: dict[int, tuple[Line, simpy.Event]] = {}
-        self._performed = clock.env.event()
-        self._acks_due = 0
+        self._performed: dict[int, simpy.Event] = {}
 
-    def before_lookup(self, number: int) -> Events:
-        """Wait until the line has left for good."""
+    def blocker(self, number: int) -> simpy.Event | None:
+        """Wait for another access to the line, and until the line has left for good."""
         if number in self._leaving:
-            self.waiting_for = f"line {number} to have left"
-            yield self._leaving[number][1]
-            self.waiting_for = ""
+            return self._leaving[number][1]
+        return super().blocker(number)
 
     def fetch(self, line: Line, deeds: tuple[Do, ...]) -> Events:
         """Ask the line's home, and wait until an answer has completed the access."""
         asks = {Do.ASK_READ: On.READ, Do.ASK_WRITE: On.WRITE, Do.ASK_UPGRADE: On.UPGRADE}
-        self._acks_due = 0
-        self._performed = self.clock.env.event()
+        performed = self._performed[line.number] = self.clock.env.event()
         for deed in deeds:
             self._tell_home(asks[deed], line.number)
-        yield self._performed
+        yield performed
 
     def evict(self, line: Line) -> Events:
         """Let a line go: silently if shared, else by a put that its home acknowledges."""
@@ -78,13 +75,15 @@ class DirectoryCache(PrivateCache):
     def _event(self, message: Message) -> On:
         """Count acknowledgements: which event a message is depends on those still due."""
         if message.kind is On.ACK:
-            self._acks_due -= 1
+            pending = self._pending[message.line]
+            pending.acks_due -= 1
             line = self._set(message.line)[message.line]
-            last = self._acks_due == 0 and line.state is State.IM_A
+            last = pending.acks_due == 0 and line.state is State.IM_A
             return On.LAST_ACK if last else On.ACK
         if message.kind in (On.DATA, On.GRANT):
-            self._acks_due += message.acks
-            if self._acks_due:
+            pending = self._pending[message.line]
+            pending.acks_due += message.acks
+            if pending.acks_due:
                 return On.DATA_PENDING if message.kind is On.DATA else On.GRANT_PENDING
         return message.kind
 
@@ -97,7 +96,7 @@ class DirectoryCache(PrivateCache):
         }
         if deed is Do.PERFORM:
             self._perform(line)
-            self._performed.succeed()
+            self._performed.pop(line.number).succeed()
         elif deed in tells:
             words = line.words if deed is Do.TELL_WROTE_BACK else None
             lookup = 0 if deed is Do.UNBLOCK else self.spec.hit_cycles

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 import simpy
 
 from sim.clock import Clock, run_to_completion
 from sim.errors import LawViolationError
-from sim.memory.coherent.cache import Access, Kind, PrivateCache, PrivateCacheSpec
+from sim.memory.coherent.cache import Access, PrivateCache, PrivateCacheSpec
+from sim.memory.coherent.core import Core, Program
 from sim.memory.coherent.directory import DirectoryCache
 from sim.memory.coherent.home import HomeNode
 from sim.memory.coherent.monitor import MissClass, Monitor
@@ -20,10 +21,7 @@ from sim.memory.coherent.snooping import Bus, BusSpec, SnoopingCache
 from sim.memory.coherent.wires import HomeSpec, Wires
 from sim.memory.network.network import Network, NetworkSpec
 from sim.pipeline import ONE_HERTZ_PER_TICK
-from sim.stalls import CycleStack, StallCause
-
-Program = Generator[Access, int, None]
-"""What a core does: yields accesses and gets what they read."""
+from sim.stalls import CycleStack
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +44,10 @@ class CoherenceSpec:
 class CoreCounts:
     """What one core met with."""
 
+    accesses: int
+    """Loads, stores and atomics of its program."""
+    forwarded: int
+    """Loads served from its own store buffer."""
     hits: int
     upgrades: int
     """Writes to a line shared till then, which needed leave but no data."""
@@ -55,7 +57,7 @@ class CoreCounts:
     write_backs: int
     """Dirty lines evicted."""
     finished: int
-    """When its program had ended, in cycles."""
+    """When its program had ended and its stores were done, in cycles."""
     account: CycleStack
 
 
@@ -75,31 +77,6 @@ class CoherenceResult:
     def misses(self) -> Counter[MissClass]:
         """Misses of all cores by class."""
         return sum((Counter(core.misses) for core in self.cores), Counter())
-
-
-class _Core:
-    def __init__(self, clock: Clock, cache: PrivateCache, program: Program) -> None:
-        self.cache = cache
-        self.finished = 0
-        self.work_cycles = 0
-        self._clock = clock
-        self._program = program
-
-    def run(self) -> Generator[simpy.Event, Any, None]:
-        answer: int | None = None
-        while True:
-            try:
-                access = self._program.send(answer)  # type: ignore[arg-type] # None starts it
-            except StopIteration:
-                break
-            if access.kind is Kind.WORK:
-                self.work_cycles += access.value
-                yield self._clock.cycles(access.value)
-                answer = 0
-            else:
-                yield from self.cache.access(access)
-                answer = self.cache.result
-        self.finished = self._clock.now
 
 
 def straight(accesses: Iterable[Access]) -> Program:
@@ -122,14 +99,14 @@ def run_coherent(spec: CoherenceSpec, programs: Sequence[Program]) -> CoherenceR
         cores=len(programs), line_bytes=cache.line_bytes, lines=cache.sets * cache.ways
     )
     wired = _wire(spec, clock, monitor, len(programs))
-    cores = [_Core(clock, c, p) for c, p in zip(wired.caches, programs, strict=False)]
+    cores = [Core(clock, c, p) for c, p in zip(wired.caches, programs, strict=False)]
     run_to_completion(clock.env, [core.run() for core in cores], wired.caches)
     cycles = clock.now
     clock.env.run()  # messages still under way
     _check_copies(wired, monitor)
     return CoherenceResult(
         cycles=cycles,
-        cores=tuple(_counts(core, n, monitor, spec, cycles) for n, core in enumerate(cores)),
+        cores=tuple(_counts(core, monitor, cycles) for core in cores),
         memory=dict(monitor.memory),
         messages={str(kind): count for kind, count in wired.messages.items()},
     )
@@ -181,20 +158,16 @@ def _check_copies(wired: _Wired, monitor: Monitor) -> None:
             monitor.check_copies(number, list(wired.read_memory(number)), "memory")
 
 
-def _counts(core: _Core, n: int, monitor: Monitor, spec: CoherenceSpec, cycles: int) -> CoreCounts:
-    misses = dict(monitor.misses[n])
-    accesses = monitor.hits[n] + monitor.upgrades[n] + sum(misses.values())
-    busy = core.work_cycles + accesses * spec.cache.hit_cycles
+def _counts(core: Core, monitor: Monitor, cycles: int) -> CoreCounts:
+    n = core.cache.core
     return CoreCounts(
+        accesses=core.accesses,
+        forwarded=core.forwarded,
         hits=monitor.hits[n],
         upgrades=monitor.upgrades[n],
-        misses=misses,
+        misses=dict(monitor.misses[n]),
         invalidations=monitor.invalidations[n],
         write_backs=monitor.write_backs[n],
         finished=core.finished,
-        account=CycleStack(
-            busy=busy,
-            stalls={StallCause.CACHE: core.finished - busy},
-            idle=cycles - core.finished,
-        ),
+        account=core.account(cycles),
     )
