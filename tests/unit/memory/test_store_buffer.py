@@ -125,8 +125,10 @@ def litmus(fabric, protocol, entries, *bodies, warm=(X, Y)):
 
 def store_then_load(mine, other, *between):
     def body():
+        yield store(1024 + mine, 1)  # a miss that keeps the next store in the buffer
         yield store(mine, 1)
-        yield from between
+        for access in between:
+            _answer = yield access
         return (yield load(other))
 
     return body
@@ -183,6 +185,7 @@ def test_loads_are_not_delayed_past_younger_stores(fabric):
 def test_a_core_sees_its_own_store_before_the_other_does(fabric):
     def body(mine, other):
         def steps():
+            yield store(1024 + mine, 1)  # a miss that keeps the next store in the buffer
             yield store(mine, 1)
             own = yield load(mine)
             return own, (yield load(other))
