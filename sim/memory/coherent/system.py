@@ -72,6 +72,18 @@ class CoherenceResult:
     """The last value written to each address."""
     messages: Mapping[str, int]
     """Bus transactions, or messages, by kind."""
+    busy_cycles: Mapping[str, int]
+    """For which the bus, or each channel of the network, was taken, by name."""
+
+    @property
+    def accesses(self) -> int:
+        """Loads, stores and atomics of all cores."""
+        return sum(core.accesses for core in self.cores)
+
+    @property
+    def stack(self) -> CycleStack:
+        """Where the cycles of all cores together went."""
+        return CycleStack.sum(core.account for core in self.cores)
 
     @property
     def misses(self) -> Counter[MissClass]:
@@ -102,6 +114,7 @@ def run_coherent(spec: CoherenceSpec, programs: Sequence[Program]) -> CoherenceR
     cores = [Core(clock, c, p) for c, p in zip(wired.caches, programs, strict=False)]
     run_to_completion(clock.env, [core.run() for core in cores], wired.caches)
     cycles = clock.now
+    busy = {name: min(taken, cycles) for name, taken in wired.busy_cycles().items()}
     clock.env.run()  # messages still under way
     _check_copies(wired, monitor)
     return CoherenceResult(
@@ -109,6 +122,7 @@ def run_coherent(spec: CoherenceSpec, programs: Sequence[Program]) -> CoherenceR
         cores=tuple(_counts(core, monitor, cycles) for core in cores),
         memory=dict(monitor.memory),
         messages={str(kind): count for kind, count in wired.messages.items()},
+        busy_cycles=busy,
     )
 
 
@@ -119,6 +133,7 @@ class _Wired:
     caches: list[PrivateCache]
     messages: Counter[On]
     read_memory: Callable[[int], Sequence[int]]
+    busy_cycles: Callable[[], dict[str, int]]
 
 
 def _wire(spec: CoherenceSpec, clock: Clock, monitor: Monitor, cores: int) -> _Wired:
@@ -127,11 +142,14 @@ def _wire(spec: CoherenceSpec, clock: Clock, monitor: Monitor, cores: int) -> _W
         bus.caches += [
             SnoopingCache(n, bus, spec.cache, spec.protocol, monitor) for n in range(cores)
         ]
-        return _Wired([*bus.caches], bus.messages, bus.read_memory)
+        return _Wired(
+            [*bus.caches], bus.messages, bus.read_memory, lambda: {"bus": bus.busy_cycles}
+        )
     nodes = spec.fabric.topology.nodes
     if cores > nodes:
         raise ValueError(f"{cores} programs for a network of {nodes} nodes")
-    wires = Wires(Network(clock, spec.fabric), spec.home, spec.cache.line_bytes)
+    network = Network(clock, spec.fabric)
+    wires = Wires(network, spec.home, spec.cache.line_bytes)
     caches = [DirectoryCache(n, wires, spec.cache, spec.protocol, monitor) for n in range(cores)]
     homes = [HomeNode(n, wires) for n in range(nodes)]
     wires.caches += caches
@@ -140,7 +158,11 @@ def _wire(spec: CoherenceSpec, clock: Clock, monitor: Monitor, cores: int) -> _W
     def read_memory(line: int) -> Sequence[int]:
         return homes[wires.home_of(line)].read_memory(line)
 
-    return _Wired([*caches], wires.messages, read_memory)
+    def busy_cycles() -> dict[str, int]:
+        flit_cycles = network.spec.flit_cycles
+        return {channel.name: channel.flits * flit_cycles for channel in network.channels}
+
+    return _Wired([*caches], wires.messages, read_memory, busy_cycles)
 
 
 def _check_copies(wired: _Wired, monitor: Monitor) -> None:
