@@ -56,7 +56,7 @@ def changed(values, path):
         amount = int(old.split()[0])
         tries = [f"{amount * 4} B", f"{max(1, amount // 4)} B"]
     else:
-        tries = [old * 2 or 4, 1, old * 16]
+        tries = [old * 2 or 4, 1, old * 64]
     for new in tries:
         other = deepcopy(values)
         (other[key] if key else other)[last] = new
