@@ -135,6 +135,7 @@ class Channel:
         self._turns = RoundRobin()
         self._asking: dict[int, _Buffer] = {}
         self._room: dict[Lane, int] = {}
+        self._credits: deque[tuple[int, Lane]] = deque()  # under way: (cycle of arrival, lane)
         self._holder: dict[Lane, Packet] = {}
         self._free_at = 0
         self._alarm = -1
@@ -145,10 +146,14 @@ class Channel:
         self._asking[buffer.number] = buffer
         self._wake()
 
-    def credit(self, lane: Lane) -> None:
-        """Note a free place in the buffer beyond."""
-        self._room[lane] += 1
-        self._wake()
+    def credit(self, lane: Lane, at: int) -> None:
+        """Note that at a cycle to come there is a free place more in the buffer beyond.
+
+        It is counted when the channel next decides, and wakes the channel only if blocked.
+        """
+        self._credits.append((at, lane))
+        if self._blocked_since >= 0:
+            self._wake(at)
 
     def account(self, total_cycles: int) -> CycleStack:
         """Where the channel's cycles went, from 0 to `total_cycles`."""
@@ -161,12 +166,14 @@ class Channel:
             idle=total_cycles - busy - blocked,
         )
 
-    def _wake(self) -> None:
+    def _wake(self, at: int = 0) -> None:
+        """Decide as soon as the wires are free, and not before a cycle."""
         clock = self._network.clock
-        at = max(clock.now, self._free_at)
+        now = clock.now
+        at = max(at, now, self._free_at)
         if self._alarm != at:
             self._alarm = at
-            Settled(clock.env, (at - clock.now) * clock.period_ticks, self._arbitrate)
+            Settled(clock.env, (at - now) * clock.period_ticks, self._arbitrate)
 
     def _may_pass(self, flit: _Flit) -> bool:
         lane = flit.packet.lanes[flit.hop]
@@ -180,13 +187,18 @@ class Channel:
 
     def _arbitrate(self, _event: simpy.Event) -> None:
         now = self._network.clock.now
-        self._alarm = -1
-        if not self._asking:
+        if self._alarm == now:
+            self._alarm = -1
+        if not self._asking or now < self._free_at:
             return
+        while self._credits and self._credits[0][0] <= now:
+            self._room[self._credits.popleft()[1]] += 1
         able = [n for n, buffer in self._asking.items() if self._may_pass(buffer.flits[0])]
         if not able:
             if self._blocked_since < 0:
                 self._blocked_since = now
+            if self._credits:
+                self._wake(self._credits[0][0])
             return
         if self._blocked_since >= 0:
             self.blocked_cycles += now - self._blocked_since
@@ -208,11 +220,15 @@ class Channel:
             self._holder.pop(lane, None)
         network.after(self.latency_cycles, partial(network.arrive, flit))
         if buffer.upstream is not None:
-            credit = partial(buffer.upstream.credit, buffer.lane)
-            network.after(network.spec.credit_cycles, credit)
+            buffer.upstream.credit(buffer.lane, now + network.spec.credit_cycles)
         if buffer.flits:
-            # the buffer shows its next flit a cycle later: one read a cycle
-            network.after(1, buffer.ask)
+            following = buffer.flits[0]
+            # the buffer shows its next flit a cycle later: one read a cycle; these wires, too,
+            # take a cycle at least
+            if following.packet.channels[following.hop] is self:
+                self._asking[buffer.number] = buffer
+            else:
+                network.after(1, buffer.ask)
 
 
 class Network:
