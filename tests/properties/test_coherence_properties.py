@@ -14,7 +14,7 @@ from sim.memory.coherent.protocol import DIRECTORY, SNOOPING, On, State
 from sim.memory.coherent.snooping import BusSpec
 from sim.memory.coherent.system import CoherenceSpec, run_coherent, straight
 from sim.memory.coherent.wires import HomeSpec
-from sim.memory.network.network import NetworkSpec
+from sim.memory.network.spec import NetworkSpec
 from sim.memory.network.topology import Crossbar, Mesh, Ring
 
 LINE_BYTES = 16

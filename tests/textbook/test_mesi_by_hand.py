@@ -14,7 +14,8 @@ from sim.memory.coherent.home import HomeNode
 from sim.memory.coherent.monitor import Monitor
 from sim.memory.coherent.snooping import Bus, BusSpec, SnoopingCache
 from sim.memory.coherent.wires import HomeSpec, Wires
-from sim.memory.network.network import Network, NetworkSpec
+from sim.memory.network.network import Network
+from sim.memory.network.spec import NetworkSpec
 from sim.memory.network.topology import Crossbar
 
 SPEC = PrivateCacheSpec(sets=1, ways=1)

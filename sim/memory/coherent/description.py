@@ -14,7 +14,7 @@ from sim.memory.coherent.cache import PrivateCacheSpec
 from sim.memory.coherent.snooping import BusSpec
 from sim.memory.coherent.system import CoherenceSpec
 from sim.memory.coherent.wires import HomeSpec
-from sim.memory.network.network import Arbitration, NetworkSpec
+from sim.memory.network.spec import Arbitration, NetworkSpec
 from sim.memory.network.topology import Crossbar, Mesh, Ring, Topology
 from sim.spec import Strict, read_spec_file, validate
 from sim.units import Bytes

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 
 import simpy
 
@@ -13,6 +11,14 @@ from sim.errors import LawViolationError
 from sim.memory.coherent.cache import Events
 from sim.memory.coherent.protocol import HOME, Do, Home, On
 from sim.memory.coherent.wires import Message, Wires
+
+_ANSWERS = {
+    Do.SEND: On.DATA,
+    Do.SEND_ALONE: On.DATA_ALONE,
+    Do.SEND_GRANT: On.GRANT,
+    Do.SEND_PUT_ACK: On.PUT_ACK,
+}
+_WITH_ACKS = frozenset({Do.SEND, Do.SEND_GRANT})
 
 
 @dataclass(slots=True)
@@ -22,6 +28,22 @@ class _Entry:
     sharers: set[int] = field(default_factory=set)
     awaited: int = 0  # reports without which the transaction is not over
     queue: deque[Message] = field(default_factory=deque)
+
+    def note(self, deed: Do, message: Message) -> None:
+        """Note who has the line after a deed."""
+        if deed is Do.SHARE:
+            self.sharers.add(message.requester)
+        elif deed is Do.UNSHARE:
+            self.sharers.discard(message.sender)
+        elif deed is Do.OWN:
+            self.owner, self.sharers = message.requester, set()
+        elif deed is Do.DISOWN:
+            self.owner = -1
+        elif deed is Do.OWNER_SHARES:
+            self.sharers.add(self.owner)
+            self.owner = -1
+        else:
+            raise LawViolationError(f"a home cannot '{deed}'")
 
 
 class HomeNode:
@@ -96,26 +118,22 @@ class HomeNode:
             entry.state = Home.UNCACHED
 
     def _do(self, deed: Do, entry: _Entry, message: Message, kind: On, acks: int) -> None:
-        who, memory_cycles = message.requester, self._wires.spec.memory_cycles
-        words = self.read_memory(message.line)
-        forward = On.FORWARD_READ if kind is On.READ else On.FORWARD_WRITE
-        tell = partial(self._tell, who, about=message)
-        data = partial(tell, words=words, after_cycles=memory_cycles)
-        notes: dict[Do, Callable[[], object]] = {
-            Do.SEND: partial(data, kind=On.DATA, acks=acks),
-            Do.SEND_ALONE: partial(data, kind=On.DATA_ALONE),
-            Do.SEND_GRANT: partial(tell, kind=On.GRANT, acks=acks),
-            Do.SEND_PUT_ACK: partial(tell, kind=On.PUT_ACK),
-            Do.FORWARD: partial(self._tell, entry.owner, forward, message, acks=acks),
-            Do.INVALIDATE: lambda: None,  # sent last, after the answer
-            Do.SHARE: partial(entry.sharers.add, who),
-            Do.UNSHARE: partial(entry.sharers.discard, message.sender),
-            Do.OWN: partial(self._own, entry, who),
-            Do.DISOWN: partial(self._own, entry, -1, entry.sharers),
-            Do.OWNER_SHARES: partial(self._own, entry, -1, entry.sharers | {entry.owner}),
-            Do.TAKE: partial(self._write_memory, message),
-        }
-        notes[deed]()
+        if deed in _ANSWERS:
+            self._answer(_ANSWERS[deed], message, acks if deed in _WITH_ACKS else 0)
+        elif deed is Do.FORWARD:
+            forward = On.FORWARD_READ if kind is On.READ else On.FORWARD_WRITE
+            self._tell(entry.owner, forward, message, acks=acks)
+        elif deed is Do.TAKE:
+            self._write_memory(message)
+        elif deed is not Do.INVALIDATE:  # sent last, after the answer
+            entry.note(deed, message)
+
+    def _answer(self, kind: On, message: Message, acks: int) -> None:
+        if kind in (On.DATA, On.DATA_ALONE):
+            words, after = self.read_memory(message.line), self._wires.spec.memory_cycles
+            self._tell(message.requester, kind, message, acks=acks, words=words, after_cycles=after)
+        else:
+            self._tell(message.requester, kind, message, acks=acks)
 
     def read_memory(self, line: int) -> tuple[int, ...]:
         """Words of a line as memory has them."""
@@ -124,10 +142,6 @@ class HomeNode:
     def _write_memory(self, message: Message) -> None:
         if message.words is not None:
             self.memory[message.line] = message.words
-
-    @staticmethod
-    def _own(entry: _Entry, owner: int, sharers: frozenset[int] | set[int] = frozenset()) -> None:
-        entry.owner, entry.sharers = owner, set(sharers)
 
     def _tell(
         self,

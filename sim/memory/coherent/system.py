@@ -19,7 +19,8 @@ from sim.memory.coherent.monitor import MissClass, Monitor
 from sim.memory.coherent.protocol import READABLE, STABLE, On
 from sim.memory.coherent.snooping import Bus, BusSpec, SnoopingCache
 from sim.memory.coherent.wires import HomeSpec, Wires
-from sim.memory.network.network import Network, NetworkSpec
+from sim.memory.network.network import Network
+from sim.memory.network.spec import NetworkSpec
 from sim.pipeline import ONE_HERTZ_PER_TICK
 from sim.stalls import CycleStack
 

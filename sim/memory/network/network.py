@@ -10,65 +10,15 @@ from collections import deque
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
 
 import simpy
 
 from sim.clock import Clock
 from sim.memory.network.arbiter import RoundRobin, Settled
-from sim.memory.network.topology import Topology
+from sim.memory.network.spec import NetworkSpec
 from sim.stalls import CycleStack, StallCause
 
-Arbitration = Literal["flow", "port"]
 Lane = Hashable
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NetworkSpec:
-    """A network's shape and times; ValueError where a number makes no network."""
-
-    topology: Topology
-    flit_bytes: int = 16
-    """The unit of buffers and credits."""
-    width_bytes: int = 16
-    """What a channel carries a cycle; a flit wider than that takes several cycles."""
-    router_cycles: int = 1
-    """From a buffer's input to the channel out, at each router."""
-    link_cycles: int = 1
-    """Along a channel's wires."""
-    credit_cycles: int = 1
-    """From a flit's leaving until the sender before knows of the free place."""
-    buffer_flits: int = 8
-    """Places of each input buffer: of each flow's, or of each port's and lane's."""
-    arbitration: Arbitration = "flow"
-    """`flow`: a buffer for each (source, target), turns flit by flit: shares are max-min fair.
-    `port`: a buffer for each input port and lane, turns packet by packet (wormhole): a packet may
-    wait behind one that is blocked, and a flow that joins late gets more than one that joined
-    early."""
-
-    def __post_init__(self) -> None:
-        least = {
-            "flit_bytes": 1,
-            "width_bytes": 1,
-            "router_cycles": 0,
-            "link_cycles": 1,
-            "credit_cycles": 1,
-            "buffer_flits": 1,
-        }
-        for name, bound in least.items():
-            if getattr(self, name) < bound:
-                raise ValueError(f"{name} is {getattr(self, name)}, must be at least {bound}")
-        if self.arbitration not in ("flow", "port"):
-            raise ValueError(f"arbitration is '{self.arbitration}', must be 'flow' or 'port'")
-
-    @property
-    def flit_cycles(self) -> int:
-        """Cycles for which a flit occupies a channel."""
-        return -(-self.flit_bytes // self.width_bytes)
-
-    def flits(self, payload_bytes: int) -> int:
-        """Flits of a packet; an empty one still has a head."""
-        return max(1, -(-payload_bytes // self.flit_bytes))
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -255,6 +205,7 @@ class Network:
             pair: Channel(self, "{}->{}".format(*pair), through) for pair in topology.links()
         }
         self._buffers: dict[Hashable, _Buffer] = {}
+        self._ways: dict[tuple[int, int], tuple[list[Channel], list[Lane]]] = {}
 
     @property
     def channels(self) -> list[Channel]:
@@ -269,23 +220,20 @@ class Network:
         nodes = self.spec.topology.nodes
         if not (0 <= source < nodes and 0 <= target < nodes):
             raise ValueError(f"no way from {source} to {target} among {nodes} nodes")
-        hops = self.spec.topology.route(source, target)
         flow = (source, target)
-        by_flow = self.spec.arbitration == "flow"
+        if flow not in self._ways:
+            self._ways[flow] = self._way(source, target)
+        channels, lanes = self._ways[flow]
         packet = Packet(
             source=source,
             target=target,
             flits=self.spec.flits(payload_bytes),
-            channels=[
-                self._inject[source],
-                *(self._links[hop.source, hop.target] for hop in hops),
-                self._eject[target],
-            ],
-            lanes=[flow] * (len(hops) + 2) if by_flow else [0, *(hop.lane for hop in hops), 0],
+            channels=channels,
+            lanes=lanes,
             sent=self.clock.now,
             arrived=self.clock.env.event(),
         )
-        buffer = self._buffer(None, flow if by_flow else source)
+        buffer = self._buffer(None, flow if self.spec.arbitration == "flow" else source)
         for number in range(packet.flits):
             buffer.push(_Flit(packet, number))
         return packet.arrived
@@ -307,6 +255,15 @@ class Network:
         if flit.number + 1 == packet.flits:
             packet.delivered = self.clock.now
             packet.arrived.succeed(packet)
+
+    def _way(self, source: int, target: int) -> tuple[list[Channel], list[Lane]]:
+        """Return the channels from node to node, and the lane on each."""
+        hops = self.spec.topology.route(source, target)
+        links = (self._links[hop.source, hop.target] for hop in hops)
+        channels = [self._inject[source], *links, self._eject[target]]
+        if self.spec.arbitration == "flow":
+            return channels, [(source, target)] * len(channels)
+        return channels, [0, *(hop.lane for hop in hops), 0]
 
     def _buffer(self, upstream: Channel | None, lane: Lane) -> _Buffer:
         key = (upstream, lane)

@@ -10,7 +10,7 @@ from sim.memory.coherent.protocol import Do, Home, On, State
 from sim.memory.coherent.snooping import BusSpec
 from sim.memory.coherent.system import CoherenceSpec, run_coherent, straight
 from sim.memory.coherent.wires import HomeSpec
-from sim.memory.network.network import NetworkSpec
+from sim.memory.network.spec import NetworkSpec
 from sim.memory.network.topology import Crossbar, Mesh
 
 BUS = BusSpec(width_bytes=16, snoop_cycles=4, memory_cycles=60)

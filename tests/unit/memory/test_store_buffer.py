@@ -5,7 +5,7 @@ import pytest
 from sim.memory.coherent.cache import PrivateCacheSpec, add, fence, load, store, work
 from sim.memory.coherent.snooping import BusSpec
 from sim.memory.coherent.system import CoherenceSpec, run_coherent, straight
-from sim.memory.network.network import NetworkSpec
+from sim.memory.network.spec import NetworkSpec
 from sim.memory.network.topology import Crossbar, Mesh
 from sim.stalls import StallCause
 
