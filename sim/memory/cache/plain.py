@@ -85,6 +85,7 @@ def is_plain(spec: HierarchySpec) -> bool:
         and level.write_allocate
         and level.replacement in ORDERED
         and level.ways <= WIDEST
+        and level.prefetcher is None
         for level in spec.levels
     )
 
