@@ -18,6 +18,7 @@ from sim.memory.cache.run import AddressTrace, run_addresses
 from sim.memory.cache.spec import CacheLevelSpec, HierarchySpec
 from sim.memory.cache.stack_distance import FIRST_TOUCH, stack_distances
 from sim.memory.layout import ROLES, Piece
+from sim.memory.main import MainMemory
 from sim.result import RunResult
 from sim.spec import MachineSpec
 
@@ -84,7 +85,7 @@ def analyse(
     written = backs[-1] * levels[-1].line_bytes
     from_memory = found == len(levels)
     read = int(np.count_nonzero(from_memory)) * line_bytes
-    rate = spec.memory.sustained_bytes_per_second
+    rate = MainMemory(spec.memory, spec.clock_hz).streamed_bytes_per_second
     return MemoryAnswer(
         workload=workload,
         machine=spec.name,

@@ -8,7 +8,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from sim.cpu.inorder import PipelineRules
-from sim.memory.flat import FlatMemory
+from sim.memory.main import MainMemory
 from sim.spec import MachineSpec, Strict
 from sim.units import Bytes
 
@@ -86,6 +86,6 @@ class CpuSpec(MachineSpec):
         return self.levels[0].line_bytes
 
     @property
-    def dram(self) -> FlatMemory:
+    def dram(self) -> MainMemory:
         """Main memory, in core cycles."""
-        return FlatMemory(self.memory, self.clock_hz)
+        return MainMemory(self.memory, self.clock_hz)
