@@ -13,7 +13,7 @@ from typing import Any
 from sim.energy import ACCUMULATOR_BYTES, EnergyError, EnergySpec, energy_spec
 from sim.errors import SpecError, did_you_mean
 from sim.machine import load_machine
-from sim.memory.main import MainMemory
+from sim.memory.port import MemoryPort
 from sim.spec import MemorySpec
 from sim.tpu.array.systolic import (
     FULL_RATE,
@@ -64,7 +64,7 @@ class Hardware:
         """What main memory sustains while it is read; None without one."""
         if self.memory is None:
             return None
-        return MainMemory(self.memory, self.clock_hz).streamed_bytes_per_second
+        return MemoryPort(self.memory, self.clock_hz).streamed_bytes_per_second
 
     @property
     def surroundings(self) -> ArrayMemory | None:
@@ -73,7 +73,7 @@ class Hardware:
             return None
         element = DTYPE_BYTES[self.dtype]
         a, b, c = (OperandStore(element_bytes=element, sram_bytes=size) for size in self.srams)
-        channel = Channel(MainMemory(self.memory, self.clock_hz, one_way=True))
+        channel = Channel(MemoryPort(self.memory, self.clock_hz, one_way=True))
         return ArrayMemory(a=a, b=b, c=c, partial_bytes=ACCUMULATOR_BYTES, channel=channel)
 
 

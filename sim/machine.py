@@ -13,7 +13,7 @@ from sim.errors import SpecError, did_you_mean
 from sim.gpu.machine import GpuMachine
 from sim.gpu.spec import GpuSpec
 from sim.lowering import MachineModel
-from sim.memory.main import check_peak
+from sim.memory.port import check_peak
 from sim.spec import MachineSpec, SpecFile, read_spec_file, validate
 from sim.tpu.machine import TpuMachine
 from sim.tpu.spec import TpuSpec

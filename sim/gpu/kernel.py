@@ -10,7 +10,7 @@ from sim.clock import period_ticks
 from sim.gpu.sm import Round, SmTimes, SmWork, run_sm
 from sim.gpu.spec import GpuSpec
 from sim.lowering import DRAM, LoweredOp, Traffic
-from sim.memory.main import MainMemory
+from sim.memory.port import MemoryPort
 from sim.stalls import CycleStack, StallCause
 
 L2 = "l2"
@@ -59,7 +59,7 @@ class Device:
     Models: the grid dealt to SMs in waves, L2 and HBM bandwidth divided among the SMs at work,
     partly filled last waves, load paths, kernel start latency. Results are written through to HBM,
     spread over the kernel's loads.
-    Ignores: uneven placement, L2 partitions and slice conflicts, all that `memory.main.MainMemory`
+    Ignores: uneven placement, L2 partitions and slice conflicts, all that `memory.port.MemoryPort`
     ignores of HBM, contention of stores with loads in L2, the
     overlap of one kernel's tail with the next one's start, clocks that drop under load.
     Source: NVIDIA A100 Tensor Core GPU Architecture (whitepaper), 2020; NVIDIA, Matrix
@@ -71,7 +71,7 @@ class Device:
         period = period_ticks(spec.clock_hz)
         self.host_cycles = ceil_div(spec.launch.host_interval_ticks, period)
         self.start_cycles = ceil_div(spec.launch.device_start_ticks, period)
-        self.dram = MainMemory(spec.memory, spec.clock_hz)
+        self.dram = MemoryPort(spec.memory, spec.clock_hz)
 
     def work(self, kernel: Kernel) -> SmWork:
         """Return the busiest SM's part: all full waves, and one block of the last one."""

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sim.lowering import DRAM, LoweredOp, Traffic
-from sim.memory.main import MainMemory
+from sim.memory.port import MemoryPort
 from sim.stalls import CycleStack, StallCause
 from sim.tpu.matmul import plan_matmul
 from sim.tpu.operands import Movement
@@ -47,7 +47,7 @@ def lower_matmul(spec: TpuSpec, op: Op, movement: Movement, *, least_rounds: int
     times = [0, *(run.spent(edge) for edge in edges[1:])]
     core = np.array([end - begin for begin, end in pairwise(times)], dtype=np.int64)
     left = movement.written_bytes + movement.evicted_bytes
-    dram = MainMemory(spec.memory, spec.clock_hz, one_way=True)
+    dram = MemoryPort(spec.memory, spec.clock_hz, one_way=True)
     stack = _behind_bytes(run.stack(), dram.transfer_cycles(read, left))
     return LoweredOp(
         uops=chunk_uops(spec, core, plan.ahead_bytes, plan.late_bytes, movement),
@@ -150,7 +150,7 @@ def chunk_uops(
     Micro 41(2), 2021.
     """
     count = len(core)
-    dram = MainMemory(spec.memory, spec.clock_hz, one_way=True)
+    dram = MemoryPort(spec.memory, spec.clock_hz, one_way=True)
     ahead = _split(ahead_bytes, count)
     late = _split(late_bytes, count)
     written = _split(movement.written_bytes + movement.evicted_bytes, count)

@@ -17,7 +17,7 @@ from math import prod
 import numpy as np
 import numpy.typing as npt
 
-from sim.memory.main import MainMemory
+from sim.memory.port import MemoryPort
 from sim.tpu.array.systolic import FULL_RATE, ArraySpec, Dataflow, Gemm, Rate
 
 Numbers = npt.NDArray[np.int64]
@@ -111,11 +111,11 @@ class Channel:
 
     Models: main memory's bandwidth, shared by reads and writes; optionally a narrower port of the
     core, with one lane for each direction.
-    Ignores: all that `memory.main.MainMemory` ignores; requests on the port (only data is counted).
-    Source: as `memory.main.MainMemory`.
+    Ignores: all that `memory.port.MemoryPort` ignores; requests on the port (only data is counted).
+    Source: as `memory.port.MemoryPort`.
     """
 
-    def __init__(self, dram: MainMemory, *, port_bytes_per_cycle: int | None = None) -> None:
+    def __init__(self, dram: MemoryPort, *, port_bytes_per_cycle: int | None = None) -> None:
         if port_bytes_per_cycle is not None and port_bytes_per_cycle < 1:
             raise ValueError(f"a port of {port_bytes_per_cycle} bytes a cycle moves nothing")
         self.latency_cycles = dram.latency_cycles

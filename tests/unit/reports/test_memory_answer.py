@@ -14,7 +14,7 @@ from reports.memory import analyse, levels_of
 from sim.errors import SpecError, TokenclockError
 from sim.machine import load_machine
 from sim.memory.layout import Piece, trace_lines
-from sim.memory.main import dram_profile
+from sim.memory.port import dram_profile
 from workloads import generate, load_model
 
 CPU = "cpu-5stage"  # L1 of 32 KiB: 512 lines, 64 sets of 8

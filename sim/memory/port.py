@@ -117,7 +117,7 @@ def check_peak(spec: MemorySpec, path: Path) -> None:
         )
 
 
-class MainMemory:
+class MemoryPort:
     """Main memory, in cycles of the clock of the machine that it serves.
 
     Models: one port that moves bytes at the bandwidth that streams sustain, and the latency of a
