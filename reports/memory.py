@@ -8,9 +8,15 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import ValidationError
 
-from reports.memory_rows import ALL, Curve, Level, LevelRow, MemoryAnswer, PhaseRate, RoleRow
+from reports.memory_rows import (
+    ALL,
+    Curve,
+    LevelRow,
+    MemoryAnswer,
+    PhaseRate,
+    RoleRow,
+)
 from sim.cpu.spec import CpuSpec
 from sim.errors import SpecError, TokenclockError
 from sim.gpu.spec import GpuSpec
@@ -18,6 +24,7 @@ from sim.memory.cache.run import AddressTrace, run_addresses
 from sim.memory.cache.spec import CacheLevelSpec, HierarchySpec
 from sim.memory.cache.stack_distance import FIRST_TOUCH, stack_distances
 from sim.memory.layout import ROLES, Piece
+from sim.memory.port import MemoryPort
 from sim.result import RunResult
 from sim.spec import MachineSpec
 
@@ -25,25 +32,14 @@ Ints = npt.NDArray[np.int64]
 
 MOST_LINES = 1 << 25
 """Accesses that are analysed at once: the distances of all of them are kept."""
-GPU_LINE_BYTES = 128
-"""NVIDIA, CUDA C++ Best Practices Guide, section on coalesced access: lines of 128 bytes."""
 
 
-def levels_of(spec: MachineSpec) -> tuple[Level, ...]:
+def levels_of(spec: MachineSpec) -> tuple[CacheLevelSpec, ...]:
     """Return a machine's caches from the inside out; SpecError where it has none."""
     if isinstance(spec, CpuSpec):
-        return tuple(
-            Level(
-                name=name,
-                capacity_bytes=cache.capacity_bytes,
-                line_bytes=cache.line_bytes,
-                ways=cache.ways,
-            )
-            for name, cache in spec.caches.items()
-        )
+        return spec.hierarchy.levels
     if isinstance(spec, GpuSpec):
-        l2 = spec.l2.capacity_bytes
-        return (Level(name="l2", capacity_bytes=l2, line_bytes=GPU_LINE_BYTES, ways=None),)
+        return (spec.l2_level,)
     raise SpecError(
         f"{spec.name} has a scratchpad that its programs fill, and no cache; take a CPU or a GPU, "
         "or `tokenclock systolic` for a TPU's blocks"
@@ -84,7 +80,7 @@ def analyse(
     written = backs[-1] * levels[-1].line_bytes
     from_memory = found == len(levels)
     read = int(np.count_nonzero(from_memory)) * line_bytes
-    rate = spec.memory.sustained_bytes_per_second
+    rate = MemoryPort(spec.memory, spec.clock_hz).streamed_bytes_per_second
     return MemoryAnswer(
         workload=workload,
         machine=spec.name,
@@ -132,22 +128,22 @@ def _gathered(pieces: Iterable[Piece], workload: str) -> _Stream:
 
 
 def _served(
-    stream: _Stream, levels: Sequence[Level], distances: Ints
+    stream: _Stream, levels: Sequence[CacheLevelSpec], distances: Ints
 ) -> tuple[npt.NDArray[np.int8], list[int]]:
     """Return the level that had each access, and the lines that each level wrote back."""
-    if any(level.ways is None for level in levels):
+    if len(levels) == 1 and levels[0].sets == 1:
         (level,) = levels
         hit = (distances != FIRST_TOUCH) & (distances < level.lines)
         backs = _dirty_evictions(stream.lines, stream.writes, distances, level.lines)
         return (~hit).astype(np.int8), [backs]
     addresses = AddressTrace.of(stream.lines * levels[0].line_bytes, kinds=stream.writes)
-    ran = run_addresses(_hierarchy(levels), addresses, where_found=True)
+    ran = run_addresses(HierarchySpec(levels=tuple(levels)), addresses, where_found=True)
     return ran.found, [level.write_backs for level in ran.counts.levels]
 
 
 def _level_rows(
     stream: _Stream,
-    levels: Sequence[Level],
+    levels: Sequence[CacheLevelSpec],
     found: npt.NDArray[np.int8],
     distances: Ints,
     backs: Sequence[int],
@@ -160,25 +156,8 @@ def _level_rows(
     return tuple(rows)
 
 
-def _hierarchy(levels: Sequence[Level]) -> HierarchySpec:
-    try:
-        sized = tuple(
-            CacheLevelSpec(
-                name=level.name,
-                capacity_bytes=level.capacity_bytes,
-                line_bytes=level.line_bytes,
-                ways=level.ways or 1,
-            )
-            for level in levels
-        )
-        return HierarchySpec(levels=sized)
-    except ValidationError as error:
-        problem = error.errors()[0]["msg"].removeprefix("Value error, ")
-        raise SpecError(f"caches: {problem}") from error
-
-
 def _level_row(
-    level: Level, distances: Ints, missed: npt.NDArray[np.bool_], write_backs: int
+    level: CacheLevelSpec, distances: Ints, missed: npt.NDArray[np.bool_], write_backs: int
 ) -> LevelRow:
     """Sort a level's misses as Hill and Smith do, by the distances in its own stream."""
     causes = distances[missed]

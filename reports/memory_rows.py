@@ -10,22 +10,6 @@ ALL = "all"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Level:
-    """One cache as the analysis needs it."""
-
-    name: str
-    capacity_bytes: int
-    line_bytes: int
-    ways: int | None
-    """None where no document says: fully associative."""
-
-    @property
-    def lines(self) -> int:
-        """Lines that it holds."""
-        return self.capacity_bytes // self.line_bytes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class LevelRow:
     """What one cache saw."""
 

@@ -8,7 +8,8 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from sim.memory.cache.spec import CacheLevelSpec, Replacement, Size
+from sim.memory.cache.prefetch_spec import Size
+from sim.memory.cache.spec import CacheLevelSpec, Replacement
 from sim.spec import Strict
 
 LEAST_PAGE_BYTES = 256
