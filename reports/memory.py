@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from reports.memory_parts import dram_row, prefetch_rows, timed_row, tlb_row, with_prefetchers
 from reports.memory_rows import (
     ALL,
     Curve,
@@ -16,6 +17,7 @@ from reports.memory_rows import (
     MemoryAnswer,
     PhaseRate,
     RoleRow,
+    TimedRow,
 )
 from sim.cpu.spec import CpuSpec
 from sim.errors import SpecError, TokenclockError
@@ -61,19 +63,38 @@ def rates_of(result: RunResult) -> tuple[PhaseRate, ...]:
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extras:
+    """What to pass the stream through besides the caches; CPUs only."""
+
+    prefetchers: Mapping[str, str] = field(default_factory=dict)
+    """Kind by level's name."""
+    tlb: str | None = None
+    """A chip's translation hardware."""
+    page_bytes: int = 4096
+    timed: int | None = None
+    """Accesses to pass through in time, from the first."""
+    mshrs: int = 8
+    outstanding: int = 1
+
+
 def analyse(
     pieces: Iterable[Piece],
     spec: MachineSpec,
     *,
     workload: str,
     result: RunResult | None = None,
+    extras: Extras | None = None,
 ) -> MemoryAnswer:
     """Pass a stream through a machine's caches, one core's view, cold at first.
 
     Raises SpecError where the machine has none, TokenclockError where the stream is too long.
     """
+    extras = extras or Extras()
     levels = levels_of(spec)
+    fetching = with_prefetchers(levels, extras.prefetchers)
     stream = _gathered(pieces, workload)
+    trace = AddressTrace.of(stream.lines * levels[0].line_bytes, kinds=stream.writes)
     distances = stack_distances(stream.lines)
     found, backs = _served(stream, levels, distances)
     line_bytes = levels[0].line_bytes
@@ -94,7 +115,27 @@ def analyse(
         least_seconds=(read + written) / rate,
         rates=rates_of(result) if result else (),
         curves=_curves(stream.roles, distances, line_bytes, max(level.lines for level in levels)),
+        dram=dram_row(levels, trace, spec),
+        prefetchers=prefetch_rows(fetching, trace) if extras.prefetchers else (),
+        tlb=tlb_row(extras.tlb, extras.page_bytes, trace, _cpu(spec)) if extras.tlb else None,
+        timed=_timed(trace, fetching, _cpu(spec), extras) if extras.timed else None,
     )
+
+
+def _cpu(spec: MachineSpec) -> CpuSpec:
+    if not isinstance(spec, CpuSpec):
+        raise SpecError(f"{spec.name}: TLBs and timed caches are those of CPUs; take a CPU")
+    return spec
+
+
+def _timed(
+    trace: AddressTrace, levels: Sequence[CacheLevelSpec], spec: CpuSpec, extras: Extras
+) -> TimedRow:
+    first = slice(extras.timed)
+    begun = AddressTrace(
+        addresses=trace.addresses[first], kinds=trace.kinds[first], sizes=trace.sizes[first]
+    )
+    return timed_row(spec, levels, begun, mshrs=extras.mshrs, outstanding=extras.outstanding)
 
 
 @dataclass(frozen=True, slots=True)

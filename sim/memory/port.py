@@ -63,6 +63,16 @@ def channel_of(spec: DramSpec) -> DramDevice:
     )
 
 
+def controller_of(spec: DramSpec) -> ControllerSpec:
+    """Return how the controllers of a described DRAM work."""
+    return ControllerSpec(
+        read_queue=spec.read_queue,
+        write_queue=spec.write_queue,
+        page=PagePolicy(spec.page),
+        refresh=Refresh(spec.refresh),
+    )
+
+
 @cache
 def dram_profile(spec: DramSpec) -> DramProfile:
     """Simulate what streams get out of a DRAM; once for each that is asked for.
@@ -71,12 +81,7 @@ def dram_profile(spec: DramSpec) -> DramProfile:
     cannot be built.
     """
     device = channel_of(spec)
-    controller = ControllerSpec(
-        read_queue=spec.read_queue,
-        write_queue=spec.write_queue,
-        page=PagePolicy(spec.page),
-        refresh=Refresh(spec.refresh),
-    )
+    controller = controller_of(spec)
 
     def share(reads: int, writes: int) -> float:
         rate = sustained_bytes_per_second(

@@ -7,6 +7,7 @@ into the block of the next level, under LRU without a branch that depends on hit
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -99,23 +100,49 @@ def count_plain(
     """
     last = int(addresses.max()) + int(sizes.max()) - 1 if len(addresses) else 0
     levels = _empty_levels(spec, last)
+    passed = _passed(spec, levels, (addresses, kinds, sizes), found)
+    return _counts(spec, levels, sum(len(requests) for requests in passed))
+
+
+def memory_requests(
+    spec: HierarchySpec, addresses: Ints, kinds: Bytes, sizes: Bytes
+) -> tuple[Ints, npt.NDArray[np.bool_]]:
+    """Return what reaches main memory, in order: each line's first byte, and whether it is written.
+
+    The hierarchy must be one that `is_plain` allows.
+    """
+    last = int(addresses.max()) + int(sizes.max()) - 1 if len(addresses) else 0
+    levels = _empty_levels(spec, last)
+    nowhere = np.zeros(0, dtype=np.int8)
+    passed = [r.copy() for r in _passed(spec, levels, (addresses, kinds, sizes), nowhere)]
+    requests = np.concatenate(passed) if passed else np.zeros(0, dtype=np.int64)
+    return (requests >> KIND_BITS) * spec.levels[-1].line_bytes, requests % (1 << KIND_BITS) > 0
+
+
+def _passed(
+    spec: HierarchySpec,
+    levels: list[PlainLevel],
+    trace: tuple[Ints, Bytes, Bytes],
+    found: npt.NDArray[np.int8],
+) -> Iterator[Ints]:
+    """Pass a trace through; yield what reaches main memory, in pieces that the next overwrites."""
+    addresses, kinds, sizes = trace
     shift = spec.levels[0].line_bytes.bit_length() - 1
     most = ((int(sizes.max()) - 1) >> shift) + 2 if len(sizes) else 0
     owned = len(found) > 0
     streams = [_room_for(BLOCK + most, owned=owned)]
     streams += [_room_for(0, owned=owned) for _ in levels]
     reader = np.array([0, 0, NOBODY, 0], dtype=np.int64)
-    start, memory_requests = 0, 0
+    start = 0
     while start < len(addresses):
         start, count = read_block(addresses, kinds, sizes, start, shift, streams[0], reader)
         for i, level in enumerate(levels):
             if 2 * count > len(streams[i + 1].requests):
                 streams[i + 1] = _room_for(2 * count, owned=owned)
             count = pass_through(streams[i], count, level, streams[i + 1], found)
-        memory_requests += count
+        yield streams[-1].requests[:count]
     levels[0].tally[2 * LOAD] += reader[LOAD_HITS]
     levels[0].tally[2 * STORE] += reader[STORE_HITS]
-    return _counts(spec, levels, memory_requests)
 
 
 def _room_for(requests: int, *, owned: bool) -> Stream:
