@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check validate bench readme clean
+.PHONY: demo test check validate bench readme clean-compiled clean
 
 $(STAMP): pyproject.toml
 	@if command -v uv >/dev/null 2>&1; then \
@@ -49,9 +49,13 @@ bench: $(STAMP)  ## time the engine, the comparison and a GPT-3-sized run
 	@$(BIN)/python benchmarks/systolic.py
 	@$(BIN)/python benchmarks/cache.py
 	@$(BIN)/python benchmarks/dram.py
+	@$(BIN)/python benchmarks/tlb.py
 
 readme: $(STAMP)  ## regenerate the README's tables and chart from the code
 	@$(BIN)/python -m reports.readme
+
+clean-compiled:  ## forget compiled code: after a change to a module that is inlined into others
+	@find sim benchmarks -name '*.nb[ic]' -delete
 
 clean:  ## remove the environment and everything generated
 	@rm -rf $(VENV) out .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

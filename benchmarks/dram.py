@@ -6,16 +6,27 @@ python benchmarks/dram.py [--readme]
 from functools import partial
 
 import numpy as np
+import simpy
 from timing import Figures, best_of
 
-from sim.memory.dram import AddressMapping, ControllerSpec, load_device, simulate
+from sim.memory.dram import (
+    AddressMapping,
+    ControllerSpec,
+    DramDevice,
+    DramServer,
+    load_device,
+    simulate,
+)
 from sim.memory.dram.compiled import simulate_compiled
 from sim.memory.dram.run import make_requests
 
 PARTS = [
     ("ddr4", "DDR4_8Gb_x8", "DDR4_2400R"),
     ("ddr5", "DDR5_16Gb_x8", "DDR5_4800AN"),
+    ("lpddr5", "LPDDR5_16Gb_x16", "LPDDR5_6400"),
+    ("gddr6", "GDDR6_8Gb_x16", "GDDR6_14000"),
     ("hbm2", "HBM2_2Gb", "HBM2_2000Mbps"),
+    ("hbm2e", "HBM2E_16Gb", "HBM2E_3800Mbps"),
     ("hbm3", "HBM3_8Gb_8hi", "HBM3_6400Mbps"),
 ]
 COUNT = 200_000
@@ -43,7 +54,18 @@ def main() -> None:
         few = make_requests(mapping, steps[:FEW], steps[:FEW] < 0)
         seconds = best_of(1, partial(simulate, device, few, spec))
         figures.show(f"{part[2]}, stream, reference", FEW / seconds / 1e6, "M requests/s")
+        seconds = best_of(1, partial(serve, device, spec))
+        figures.show(f"{part[2]}, stream, within SimPy", FEW / seconds / 1e6, "M requests/s")
     figures.finish()
+
+
+def serve(device: DramDevice, spec: ControllerSpec) -> None:
+    """Ask for a stream at once, inside SimPy."""
+    env = simpy.Environment()
+    server = DramServer(env, device, channels=1, mapping="RoBaRaCoCh", spec=spec)
+    for step in range(FEW):
+        server.request(step * device.transfer_bytes, write=False)
+    env.run()
 
 
 if __name__ == "__main__":

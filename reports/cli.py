@@ -14,6 +14,7 @@ from reports.commands.catalogue import machines, models, show
 from reports.commands.compare import compare
 from reports.commands.memory import memory
 from reports.commands.run import run
+from reports.commands.sharing import sharing
 from reports.commands.systolic import systolic
 from reports.commands.trace import trace
 from reports.commands.validate import validate
@@ -57,7 +58,7 @@ def commands(ctx: click.Context) -> None:
         click.echo(ctx.get_help())
 
 
-for _command in (compare, run, trace, machines, models, show, memory, systolic, validate):
+for _command in (compare, run, trace, machines, models, show, memory, sharing, systolic, validate):
     commands.add_command(_command)
 
 

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import ValidationError
 
-from reports.memory_rows import ALL, Curve, Level, LevelRow, MemoryAnswer, PhaseRate, RoleRow
+from reports.memory_parts import dram_row, prefetch_rows, timed_row, tlb_row, with_prefetchers
+from reports.memory_rows import (
+    ALL,
+    Curve,
+    LevelRow,
+    MemoryAnswer,
+    PhaseRate,
+    RoleRow,
+    TimedRow,
+)
 from sim.cpu.spec import CpuSpec
 from sim.errors import SpecError, TokenclockError
 from sim.gpu.spec import GpuSpec
@@ -18,6 +26,7 @@ from sim.memory.cache.run import AddressTrace, run_addresses
 from sim.memory.cache.spec import CacheLevelSpec, HierarchySpec
 from sim.memory.cache.stack_distance import FIRST_TOUCH, stack_distances
 from sim.memory.layout import ROLES, Piece
+from sim.memory.port import MemoryPort
 from sim.result import RunResult
 from sim.spec import MachineSpec
 
@@ -25,25 +34,14 @@ Ints = npt.NDArray[np.int64]
 
 MOST_LINES = 1 << 25
 """Accesses that are analysed at once: the distances of all of them are kept."""
-GPU_LINE_BYTES = 128
-"""NVIDIA, CUDA C++ Best Practices Guide, section on coalesced access: lines of 128 bytes."""
 
 
-def levels_of(spec: MachineSpec) -> tuple[Level, ...]:
+def levels_of(spec: MachineSpec) -> tuple[CacheLevelSpec, ...]:
     """Return a machine's caches from the inside out; SpecError where it has none."""
     if isinstance(spec, CpuSpec):
-        return tuple(
-            Level(
-                name=name,
-                capacity_bytes=cache.capacity_bytes,
-                line_bytes=cache.line_bytes,
-                ways=cache.ways,
-            )
-            for name, cache in spec.caches.items()
-        )
+        return spec.hierarchy.levels
     if isinstance(spec, GpuSpec):
-        l2 = spec.l2.capacity_bytes
-        return (Level(name="l2", capacity_bytes=l2, line_bytes=GPU_LINE_BYTES, ways=None),)
+        return (spec.l2_level,)
     raise SpecError(
         f"{spec.name} has a scratchpad that its programs fill, and no cache; take a CPU or a GPU, "
         "or `tokenclock systolic` for a TPU's blocks"
@@ -65,26 +63,45 @@ def rates_of(result: RunResult) -> tuple[PhaseRate, ...]:
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extras:
+    """What to pass the stream through besides the caches; CPUs only."""
+
+    prefetchers: Mapping[str, str] = field(default_factory=dict)
+    """Kind by level's name."""
+    tlb: str | None = None
+    """A chip's translation hardware."""
+    page_bytes: int = 4096
+    timed: int | None = None
+    """Accesses to pass through in time, from the first."""
+    mshrs: int = 8
+    outstanding: int = 1
+
+
 def analyse(
     pieces: Iterable[Piece],
     spec: MachineSpec,
     *,
     workload: str,
     result: RunResult | None = None,
+    extras: Extras | None = None,
 ) -> MemoryAnswer:
     """Pass a stream through a machine's caches, one core's view, cold at first.
 
     Raises SpecError where the machine has none, TokenclockError where the stream is too long.
     """
+    extras = extras or Extras()
     levels = levels_of(spec)
+    fetching = with_prefetchers(levels, extras.prefetchers)
     stream = _gathered(pieces, workload)
+    trace = AddressTrace.of(stream.lines * levels[0].line_bytes, kinds=stream.writes)
     distances = stack_distances(stream.lines)
     found, backs = _served(stream, levels, distances)
     line_bytes = levels[0].line_bytes
     written = backs[-1] * levels[-1].line_bytes
     from_memory = found == len(levels)
     read = int(np.count_nonzero(from_memory)) * line_bytes
-    rate = spec.memory.sustained_bytes_per_second
+    rate = MemoryPort(spec.memory, spec.clock_hz).streamed_bytes_per_second
     return MemoryAnswer(
         workload=workload,
         machine=spec.name,
@@ -98,7 +115,27 @@ def analyse(
         least_seconds=(read + written) / rate,
         rates=rates_of(result) if result else (),
         curves=_curves(stream.roles, distances, line_bytes, max(level.lines for level in levels)),
+        dram=dram_row(levels, trace, spec),
+        prefetchers=prefetch_rows(fetching, trace) if extras.prefetchers else (),
+        tlb=tlb_row(extras.tlb, extras.page_bytes, trace, _cpu(spec)) if extras.tlb else None,
+        timed=_timed(trace, fetching, _cpu(spec), extras) if extras.timed else None,
     )
+
+
+def _cpu(spec: MachineSpec) -> CpuSpec:
+    if not isinstance(spec, CpuSpec):
+        raise SpecError(f"{spec.name}: TLBs and timed caches are those of CPUs; take a CPU")
+    return spec
+
+
+def _timed(
+    trace: AddressTrace, levels: Sequence[CacheLevelSpec], spec: CpuSpec, extras: Extras
+) -> TimedRow:
+    first = slice(extras.timed)
+    begun = AddressTrace(
+        addresses=trace.addresses[first], kinds=trace.kinds[first], sizes=trace.sizes[first]
+    )
+    return timed_row(spec, levels, begun, mshrs=extras.mshrs, outstanding=extras.outstanding)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,22 +169,22 @@ def _gathered(pieces: Iterable[Piece], workload: str) -> _Stream:
 
 
 def _served(
-    stream: _Stream, levels: Sequence[Level], distances: Ints
+    stream: _Stream, levels: Sequence[CacheLevelSpec], distances: Ints
 ) -> tuple[npt.NDArray[np.int8], list[int]]:
     """Return the level that had each access, and the lines that each level wrote back."""
-    if any(level.ways is None for level in levels):
+    if len(levels) == 1 and levels[0].sets == 1:
         (level,) = levels
         hit = (distances != FIRST_TOUCH) & (distances < level.lines)
         backs = _dirty_evictions(stream.lines, stream.writes, distances, level.lines)
         return (~hit).astype(np.int8), [backs]
     addresses = AddressTrace.of(stream.lines * levels[0].line_bytes, kinds=stream.writes)
-    ran = run_addresses(_hierarchy(levels), addresses, where_found=True)
+    ran = run_addresses(HierarchySpec(levels=tuple(levels)), addresses, where_found=True)
     return ran.found, [level.write_backs for level in ran.counts.levels]
 
 
 def _level_rows(
     stream: _Stream,
-    levels: Sequence[Level],
+    levels: Sequence[CacheLevelSpec],
     found: npt.NDArray[np.int8],
     distances: Ints,
     backs: Sequence[int],
@@ -160,25 +197,8 @@ def _level_rows(
     return tuple(rows)
 
 
-def _hierarchy(levels: Sequence[Level]) -> HierarchySpec:
-    try:
-        sized = tuple(
-            CacheLevelSpec(
-                name=level.name,
-                capacity_bytes=level.capacity_bytes,
-                line_bytes=level.line_bytes,
-                ways=level.ways or 1,
-            )
-            for level in levels
-        )
-        return HierarchySpec(levels=sized)
-    except ValidationError as error:
-        problem = error.errors()[0]["msg"].removeprefix("Value error, ")
-        raise SpecError(f"caches: {problem}") from error
-
-
 def _level_row(
-    level: Level, distances: Ints, missed: npt.NDArray[np.bool_], write_backs: int
+    level: CacheLevelSpec, distances: Ints, missed: npt.NDArray[np.bool_], write_backs: int
 ) -> LevelRow:
     """Sort a level's misses as Hill and Smith do, by the distances in its own stream."""
     causes = distances[missed]

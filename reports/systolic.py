@@ -13,7 +13,7 @@ from typing import Any
 from sim.energy import ACCUMULATOR_BYTES, EnergyError, EnergySpec, energy_spec
 from sim.errors import SpecError, did_you_mean
 from sim.machine import load_machine
-from sim.memory.flat import FlatMemory
+from sim.memory.port import MemoryPort
 from sim.spec import MemorySpec
 from sim.tpu.array.systolic import (
     FULL_RATE,
@@ -60,13 +60,20 @@ class Hardware:
     """Why there are no energy figures, where there are none."""
 
     @property
+    def streamed_bytes_per_second(self) -> int | None:
+        """What main memory sustains while it is read; None without one."""
+        if self.memory is None:
+            return None
+        return MemoryPort(self.memory, self.clock_hz).streamed_bytes_per_second
+
+    @property
     def surroundings(self) -> ArrayMemory | None:
         """SRAMs and main memory as the mapper takes them: all operands come from main memory."""
         if self.memory is None:
             return None
         element = DTYPE_BYTES[self.dtype]
         a, b, c = (OperandStore(element_bytes=element, sram_bytes=size) for size in self.srams)
-        channel = Channel(FlatMemory(self.memory, self.clock_hz))
+        channel = Channel(MemoryPort(self.memory, self.clock_hz, one_way=True))
         return ArrayMemory(a=a, b=b, c=c, partial_bytes=ACCUMULATOR_BYTES, channel=channel)
 
 
@@ -168,7 +175,7 @@ class Answer:
             "clock_hz": hardware.clock_hz,
             "overlapped": hardware.overlapped,
             "sram_bytes": list(hardware.srams) if memory else None,
-            "bandwidth_bytes_per_second": memory.sustained_bytes_per_second if memory else None,
+            "bandwidth_bytes_per_second": hardware.streamed_bytes_per_second,
             "dataflows": [row.as_dict() for row in self.rows],
             "fastest": self.fastest.dataflow.value,
             "least_energy": self.thriftiest.dataflow.value if self.thriftiest else None,

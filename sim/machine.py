@@ -13,6 +13,7 @@ from sim.errors import SpecError, did_you_mean
 from sim.gpu.machine import GpuMachine
 from sim.gpu.spec import GpuSpec
 from sim.lowering import MachineModel
+from sim.memory.port import check_peak
 from sim.spec import MachineSpec, SpecFile, read_spec_file, validate
 from sim.tpu.machine import TpuMachine
 from sim.tpu.spec import TpuSpec
@@ -24,6 +25,8 @@ FAMILIES: dict[str, tuple[type[MachineSpec], Callable[..., MachineModel]]] = {
     "gpu": (GpuSpec, GpuMachine),
     "tpu": (TpuSpec, TpuMachine),
 }
+
+BANDWIDTH = "memory.bandwidth_bytes_per_second"
 
 
 def machine_names() -> tuple[str, ...]:
@@ -49,7 +52,8 @@ def load_machine(name_or_path: str, *, overrides: Mapping[str, Any] | None = Non
     """Build the machine that a name or a YAML file describes.
 
     `overrides` replaces values by their dotted keys (`memory.bandwidth_bytes_per_second`), as a
-    sweep does. Raises SpecError where the description cannot be used.
+    sweep does. An overridden bandwidth stands for so many more, or fewer, channels of the DRAM.
+    Raises SpecError where the description cannot be used.
     """
     file = machine_file(name_or_path)
     values = _overridden(file, overrides or {})
@@ -58,7 +62,10 @@ def load_machine(name_or_path: str, *, overrides: Mapping[str, Any] | None = Non
         hint = did_you_mean(family, FAMILIES)
         raise SpecError(f"{file.path}: key 'family': no machine family '{family}'{hint}")
     spec_type, model_type = FAMILIES[family]
-    return model_type(validate(spec_type, values, file.path))
+    spec = validate(spec_type, values, file.path)
+    if BANDWIDTH not in (overrides or {}):
+        check_peak(spec.memory, file.path)
+    return model_type(spec)
 
 
 def _overridden(file: SpecFile, overrides: Mapping[str, Any]) -> dict[str, Any]:

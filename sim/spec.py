@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from sim.errors import SpecError, did_you_mean
 from sim.units import Bytes, BytesPerSecond, Hertz, Ticks
@@ -26,23 +26,56 @@ class Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class DramSpec(Strict):
+    """Which DRAM a main memory is made of, and how its controllers work.
+
+    Names are those of `sim/memory/dram/standards`.
+    """
+
+    standard: str
+    organisation: str
+    timing: str
+    """The speed that the parts are made for."""
+    clock_ticks: Ticks | None = None
+    """Of a clock slower than the speed's own; None for that one."""
+    ranks: int | None = Field(default=None, ge=1)
+    """None for the organisation's own."""
+    channels: int = Field(ge=1)
+    mapping: str = "RoBaRaCoCh"
+    """Order of an address's bits within a channel."""
+    read_queue: int = Field(default=32, ge=1)
+    """Requests of one channel's controller."""
+    write_queue: int = Field(default=32, ge=1)
+    page: Literal["open", "closed"] = "open"
+    refresh: Literal["none", "all-bank", "per-bank"] = "all-bank"
+
+
 class MemorySpec(Strict):
-    """Main memory as every family sees it."""
+    """Main memory as every family sees it: two figures, or a DRAM that gives them."""
 
     kind: str
     """Technology, such as HBM2e or DDR4-3200."""
     capacity_bytes: Bytes
     bandwidth_bytes_per_second: BytesPerSecond
     """Peak, both directions together."""
-    efficiency: float = 1.0
-    """Share of the peak that long streams reach."""
-    latency_ticks: Ticks
-    """From a request to its first byte, unloaded."""
+    efficiency: float | None = Field(default=None, gt=0, le=1)
+    """Share of the peak that long streams reach, measured; with `dram` in place of the share that
+    its commands leave."""
+    latency_ticks: Ticks | None = None
+    """From a request to its data, unloaded."""
+    dram: DramSpec | None = None
+    """Gives the latency, and the efficiency where none is given."""
+    path_ticks: Ticks | None = None
+    """The part of the latency between the DRAM and who asks; goes with `dram`."""
 
-    @property
-    def sustained_bytes_per_second(self) -> int:
-        """Peak times efficiency."""
-        return int(self.bandwidth_bytes_per_second * self.efficiency)
+    @model_validator(mode="after")
+    def _one_description(self) -> Self:
+        if self.dram is None:
+            if self.latency_ticks is None or self.path_ticks is not None:
+                raise ValueError("without `dram` the whole latency is `latency_ticks`; write that")
+        elif self.path_ticks is None or self.latency_ticks is not None:
+            raise ValueError("the DRAM has its own latency: write `path_ticks` for the rest of it")
+        return self
 
 
 class MachineSpec(Strict):
@@ -227,6 +260,8 @@ def _first_problem(error: ValidationError, model: type[BaseModel]) -> str:
 def _fields_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
     """Field names of the sub-model that `location` leads to."""
     for part in location:
+        if isinstance(part, int):  # a place in a list, whose items the field before has told
+            continue
         field = model.model_fields.get(str(part))
         annotation = field.annotation if field else None
         candidates = [annotation, *getattr(annotation, "__args__", ())]

@@ -33,6 +33,9 @@ SAVED_TRACE, ADDRESSES = ".json.gz", ".npz"
 Examples:
   tokenclock memory glassllm-en --machine cpu-5stage
   tokenclock memory gpt2-small --machine cpu-simd-8core --step 1
+  tokenclock memory glassllm-en --machine cpu-5stage --step 1 --prefetch L1=stream
+  tokenclock memory gpt2-small --step 1 --layer 0 --tlb skylake --page "2 MiB"
+  tokenclock memory glassllm-en --machine cpu-5stage --timed 20000 --outstanding 4
   tokenclock memory addresses.npz --machine cpu-5stage --json"""
 )
 @click.argument("workload")
@@ -41,6 +44,23 @@ Examples:
 @click.option("--new-tokens", type=int, default=3, show_default=True, help="To be generated.")
 @click.option("--step", type=int, help="Only this step: 0 is the prefill, decode counts from 1.")
 @click.option("--layer", type=int, help="Only this layer, counted from 0.")
+@click.option(
+    "--prefetch",
+    multiple=True,
+    metavar="LEVEL=KIND",
+    help="Give a cache a prefetcher: next-line, stride or stream. May be repeated.",
+)
+@click.option("--tlb", metavar="CHIP", help="Translate by a chip's TLBs: skylake, cortex-a76, ...")
+@click.option("--page", default="4 KiB", show_default=True, help="Page size, with --tlb.")
+@click.option("--timed", type=click.IntRange(min=1), help="Pass the first N accesses in time.")
+@click.option("--mshrs", type=click.IntRange(min=1), default=8, show_default=True, help="A level.")
+@click.option(
+    "--outstanding",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Loads that the core has under way; with --timed, as --mshrs.",
+)
 @out_option
 @json_option
 @quiet_option
@@ -50,6 +70,12 @@ def memory(
     machine: str,
     step: int | None,
     layer: int | None,
+    prefetch: tuple[str, ...],
+    tlb: str | None,
+    page: str,
+    timed: int | None,
+    mshrs: int,
+    outstanding: int,
     out: Path,
     as_json: bool,
     quiet: bool,
@@ -59,15 +85,23 @@ def memory(
 
     WORKLOAD is a model, a saved trace (.json.gz), or recorded addresses: a numpy .npz with `addr`
     or `addr_delta`, `kind` (0 load, 1 store) and `size` in bytes. Writes tables and charts to
-    --out.
+    --out. What the caches ask of main memory is replayed through the machine's DRAM.
     """
-    from reports.memory import analyse, levels_of  # noqa: PLC0415 - start-up time
+    from reports.memory import Extras, analyse, levels_of  # noqa: PLC0415 - start-up time
     from reports.memory_files import write_memory  # noqa: PLC0415 - start-up time
     from reports.output import json_text, output_folder  # noqa: PLC0415 - start-up time
     from sim.machine import load_machine  # noqa: PLC0415 - start-up time
     from sim.run import run  # noqa: PLC0415 - start-up time
 
     require_one_prompt(asked["prompt"], asked["prompt_tokens"])
+    extras = Extras(
+        prefetchers=_prefetchers(prefetch),
+        tlb=tlb,
+        page_bytes=_page_bytes(page),
+        timed=timed,
+        mshrs=mshrs,
+        outstanding=outstanding,
+    )
     built = load_machine(machine)
     line_bytes = levels_of(built.spec)[0].line_bytes
     with output_folder(out) as folder:
@@ -80,13 +114,36 @@ def memory(
                 pieces = _streamed(trace, line_bytes, step, layer, report)
                 result = run(trace, built)
             answer = analyse(
-                pieces, built.spec, workload=_label(workload, step, layer), result=result
+                pieces,
+                built.spec,
+                workload=_label(workload, step, layer),
+                result=result,
+                extras=extras,
             )
         write_memory(answer, folder)
     if as_json:
         click.echo(json_text(answer.as_dict()), nl=False)
     elif not quiet:
         _print(answer, built, out)
+
+
+def _prefetchers(words: tuple[str, ...]) -> dict[str, str]:
+    kinds: dict[str, str] = {}
+    for word in words:
+        level, equals, kind = word.partition("=")
+        if not equals or level in kinds:
+            raise click.UsageError(f"--prefetch {word}: say LEVEL=KIND, each level once")
+        kinds[level] = kind
+    return kinds
+
+
+def _page_bytes(page: str) -> int:
+    from sim.units import parse_quantity  # noqa: PLC0415 - start-up time
+
+    try:
+        return int(parse_quantity(page, "bytes"))
+    except ValueError as error:
+        raise click.UsageError(f"--page: {error}") from error
 
 
 def _refuse(step: int | None, layer: int | None) -> None:
@@ -137,6 +194,7 @@ def _label(workload: str, step: int | None, layer: int | None) -> str:
 
 
 def _print(answer: MemoryAnswer, built: MachineModel, out: Path) -> None:
+    from reports.memory_text import part_lines  # noqa: PLC0415 - start-up time
     from reports.quantities import binary_bytes, percent, si  # noqa: PLC0415 - start-up time
 
     click.echo(
@@ -176,6 +234,8 @@ def _print(answer: MemoryAnswer, built: MachineModel, out: Path) -> None:
         f"{si(answer.memory_written_bytes, 'B')} written; {si(moved, 'B')} take at least "
         f"{si(answer.least_seconds, 's')} at {si(answer.memory_bytes_per_second, 'B/s')}"
     )
+    for line in part_lines(answer):
+        click.echo(line)
     for rate in answer.rates:
         click.echo(
             f"Achieved in {rate.phase}, the whole run simulated: "

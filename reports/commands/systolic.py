@@ -240,10 +240,11 @@ def _heading(answer: Answer) -> str:
     parts += [
         f"{si(hardware.clock_hz, 'Hz')}, folds {'overlapped' * hardware.overlapped or 'serial'}"
     ]
-    if hardware.memory:
+    rate = hardware.streamed_bytes_per_second
+    if rate is not None:
         sizes = zip("ABC", hardware.srams, strict=True)
         rooms = [f"{name} {binary_bytes(size)}" for name, size in sizes if size is not None]
-        parts += [f"memory {si(hardware.memory.sustained_bytes_per_second, 'B/s')}"]
+        parts += [f"memory {si(rate, 'B/s')}"]
         parts += [f"SRAM of {', '.join(rooms)}"] * bool(rooms)
     return ", ".join(parts)
 

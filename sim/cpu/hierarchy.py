@@ -116,10 +116,8 @@ class Hierarchy:
         cycles = sum(cache.hit_cycles for cache in passed)
         if level < self.dram:
             return LineCost(cycles)
-        moved = spec.dram.transfer_cycles(line)
-        return LineCost(
-            cycles + spec.dram.latency_cycles + moved * (2 if spilled else 1), StallCause.DRAM
-        )
+        moved = spec.dram.transfer_cycles(line, line if spilled else 0)
+        return LineCost(cycles + spec.dram.latency_cycles + moved, StallCause.DRAM)
 
     def key(self, layer: int) -> Hashable:
         """Return everything that the next operation can depend on."""

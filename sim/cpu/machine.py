@@ -120,16 +120,20 @@ class CpuMachine(MachineModel):
     def _several(self, plan: Plan, found: Operands) -> LoweredOp:
         cores = self.spec.core.count
         costs = [self._timeline.cost(share.program) for share in plan.shares]
-        works = [CoreWork(stack=CycleStack(), shared_bytes=0, dram_bytes=0)] * cores
-        missing = _missing_bytes(found) + sum(w.spilled_bytes for w in found.writes)
+        works = [CoreWork(stack=CycleStack())] * cores
+        missing = _missing_bytes(found)
+        spilled = sum(w.spilled_bytes for w in found.writes)
         users = len(plan.shares)
         for core, (share, cost) in enumerate(zip(plan.shares, costs, strict=True)):
-            own = missing * (core + 1) // users - missing * core // users
+            own, left = (
+                total * (core + 1) // users - total * core // users for total in (missing, spilled)
+            )
             again = _walked(share, self._hierarchy.dram, again_only=True)
             works[core] = CoreWork(
                 stack=stack_of(cost),
                 shared_bytes=_walked(share, self._hierarchy.dram - 1) + share.written_bytes,
-                dram_bytes=own + again,
+                dram_read_bytes=own + again,
+                dram_written_bytes=left,
             )
         meeting = meet(self.spec, works)
         stacks = {f"core{core}": stack for core, stack in enumerate(meeting.stacks)}

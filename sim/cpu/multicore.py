@@ -28,10 +28,11 @@ class CoreWork:
 
     stack: CycleStack
     """Of its instructions, all operands in its private caches."""
-    shared_bytes: int
+    shared_bytes: int = 0
     """Through the shared cache's port."""
-    dram_bytes: int
-    """Through the memory bus."""
+    dram_read_bytes: int = 0
+    """Over the memory bus; as the next."""
+    dram_written_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,14 +152,24 @@ def _transfers(
     """Return what each core moves: from DRAM, then from the shared cache (CACHE); or neither."""
     outer = spec.levels[-1]
     found: list[dict[StallCause, Transfer]] = [{} for _ in works]
-    from_dram = [n for n, work in enumerate(works) if work.dram_bytes]
+    dram = spec.dram
+    from_dram = [
+        n for n, work in enumerate(works) if work.dram_read_bytes or work.dram_written_bytes
+    ]
     channel = SharedLink(env, users=len(from_dram), transfers=CHUNKS)
     for user, number in enumerate(from_dram):
         found[number][StallCause.DRAM] = Transfer(
             channel=channel,
             user=user,
-            cycles=[spec.dram.transfer_cycles(part) for part in _parts(works[number].dram_bytes)],
-            latency_cycles=spec.dram.latency_cycles,
+            cycles=[
+                dram.transfer_cycles(read, written)
+                for read, written in zip(
+                    _parts(works[number].dram_read_bytes),
+                    _parts(works[number].dram_written_bytes),
+                    strict=True,
+                )
+            ],
+            latency_cycles=dram.latency_cycles,
         )
     from_cache = [n for n, work in enumerate(works) if work.shared_bytes]
     channel = SharedLink(env, users=len(from_cache), transfers=CHUNKS)

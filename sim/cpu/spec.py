@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from sim.cpu.inorder import PipelineRules
-from sim.memory.flat import FlatMemory
+from sim.memory.cache.spec import CacheLevelSpec, HierarchySpec
+from sim.memory.port import MemoryPort
 from sim.spec import MachineSpec, Strict
 from sim.units import Bytes
 
@@ -57,6 +58,7 @@ class CpuSpec(MachineSpec):
             raise ValueError("the first cache must be private and hit in 1 cycle, the MEM stage")
         if len({level.line_bytes for level in levels}) > 1:
             raise ValueError("caches must agree in line_bytes")
+        _refuse_broken_sets(self)
         if [level.capacity_bytes for level in levels] != sorted(
             level.capacity_bytes for level in levels
         ):
@@ -81,11 +83,34 @@ class CpuSpec(MachineSpec):
         return tuple(self.caches.values())
 
     @property
+    def hierarchy(self) -> HierarchySpec:
+        """The caches, line by line, as one core sees them; ValueError where they cannot be."""
+        return HierarchySpec(
+            levels=tuple(
+                CacheLevelSpec(
+                    name=name,
+                    capacity_bytes=cache.capacity_bytes,
+                    line_bytes=cache.line_bytes,
+                    ways=cache.ways,
+                    hit_cycles=cache.hit_cycles,
+                )
+                for name, cache in self.caches.items()
+            )
+        )
+
+    @property
     def line_bytes(self) -> int:
         """Cache line of all levels."""
         return self.levels[0].line_bytes
 
     @property
-    def dram(self) -> FlatMemory:
+    def dram(self) -> MemoryPort:
         """Main memory, in core cycles."""
-        return FlatMemory(self.memory, self.clock_hz)
+        return MemoryPort(self.memory, self.clock_hz)
+
+
+def _refuse_broken_sets(spec: CpuSpec) -> None:
+    try:
+        _ = spec.hierarchy
+    except ValidationError as error:
+        raise ValueError(error.errors()[0]["msg"].removeprefix("Value error, ")) from error

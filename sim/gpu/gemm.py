@@ -125,7 +125,7 @@ class GemmPlanner:
     def _turn_cycles(self, product: Product, tiles: int) -> int:
         """One part of a split k: see that its turn has come, fetch the sum so far, write it."""
         moved = self.device.transfer_cycles(
-            2 * product.written_bytes, 0, pieces=tiles, sms=min(tiles, self.spec.sm_count)
+            2 * product.written_bytes, pieces=tiles, sms=min(tiles, self.spec.sm_count)
         )
         return 2 * self.spec.l2.latency_cycles + moved
 

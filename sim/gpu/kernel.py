@@ -10,7 +10,7 @@ from sim.clock import period_ticks
 from sim.gpu.sm import Round, SmTimes, SmWork, run_sm
 from sim.gpu.spec import GpuSpec
 from sim.lowering import DRAM, LoweredOp, Traffic
-from sim.memory.flat import FlatMemory
+from sim.memory.port import MemoryPort
 from sim.stalls import CycleStack, StallCause
 
 L2 = "l2"
@@ -59,8 +59,8 @@ class Device:
     Models: the grid dealt to SMs in waves, L2 and HBM bandwidth divided among the SMs at work,
     partly filled last waves, load paths, kernel start latency. Results are written through to HBM,
     spread over the kernel's loads.
-    Ignores: uneven placement, L2 partitions and slice conflicts, HBM banks, refresh and read-write
-    turnaround (other than by the sustained bandwidth), contention of stores with loads in L2, the
+    Ignores: uneven placement, L2 partitions and slice conflicts, all that `memory.port.MemoryPort`
+    ignores of HBM, contention of stores with loads in L2, the
     overlap of one kernel's tail with the next one's start, clocks that drop under load.
     Source: NVIDIA A100 Tensor Core GPU Architecture (whitepaper), 2020; NVIDIA, Matrix
     Multiplication Background User's Guide (waves and tail quantization).
@@ -71,7 +71,7 @@ class Device:
         period = period_ticks(spec.clock_hz)
         self.host_cycles = ceil_div(spec.launch.host_interval_ticks, period)
         self.start_cycles = ceil_div(spec.launch.device_start_ticks, period)
-        self.dram = FlatMemory(spec.memory, spec.clock_hz)
+        self.dram = MemoryPort(spec.memory, spec.clock_hz)
 
     def work(self, kernel: Kernel) -> SmWork:
         """Return the busiest SM's part: all full waves, and one block of the last one."""
@@ -91,21 +91,29 @@ class Device:
         )
 
     def _round(self, kernel: Kernel, blocks: int, sms: int) -> Round:
-        through_dram = kernel.dram_read_bytes + kernel.dram_written_bytes
         load = self.transfer_cycles(
-            kernel.l2_read_bytes, through_dram, pieces=kernel.blocks * kernel.chunks, sms=sms
+            kernel.l2_read_bytes,
+            (kernel.dram_read_bytes, kernel.dram_written_bytes),
+            pieces=kernel.blocks * kernel.chunks,
+            sms=sms,
         )
-        store = self.transfer_cycles(kernel.l2_written_bytes, 0, pieces=kernel.blocks, sms=sms)
+        store = self.transfer_cycles(kernel.l2_written_bytes, pieces=kernel.blocks, sms=sms)
         return Round(
             blocks=blocks, load_cycles=load, store_cycles=store + kernel.synchronisation_cycles
         )
 
-    def transfer_cycles(self, l2_bytes: int, dram_bytes: int, *, pieces: int, sms: int) -> int:
-        """Cycles for one of `pieces` equal parts while `sms` SMs move one each."""
+    def transfer_cycles(
+        self, l2_bytes: int, dram_bytes: tuple[int, int] = (0, 0), *, pieces: int, sms: int
+    ) -> int:
+        """Cycles for one of `pieces` equal parts while `sms` SMs move one each.
+
+        `dram_bytes` are read and written.
+        """
+        read, written = dram_bytes
         return max(
             ceil_div(l2_bytes * sms, pieces * self.spec.l2.sustained_bytes_per_cycle),
             ceil_div(l2_bytes, pieces * self.spec.sm.load_bytes_per_cycle),
-            self.dram.transfer_cycles(dram_bytes * sms, parts=pieces),
+            self.dram.transfer_cycles(read * sms, written * sms, parts=pieces),
         )
 
     def lowered(self, kernel: Kernel, times: SmTimes) -> LoweredOp:

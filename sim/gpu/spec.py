@@ -6,8 +6,12 @@ from collections.abc import Mapping
 
 from pydantic import Field, model_validator
 
+from sim.memory.cache.spec import CacheLevelSpec
 from sim.spec import MachineSpec, Strict
 from sim.units import Bytes, Ticks
+
+LINE_BYTES = 128
+"""NVIDIA, CUDA C++ Best Practices Guide, section on coalesced access: lines of 128 bytes."""
 
 
 class LaunchSpec(Strict):
@@ -99,6 +103,13 @@ class GpuSpec(MachineSpec):
     launch: LaunchSpec
     tiles: TilesSpec
     vector_kernel: VectorKernelSpec
+
+    @property
+    def l2_level(self) -> CacheLevelSpec:
+        """The L2, line by line; fully associative, as no document says its ways."""
+        lines = self.l2.capacity_bytes // LINE_BYTES
+        capacity = lines * LINE_BYTES
+        return CacheLevelSpec(name="l2", capacity_bytes=capacity, line_bytes=LINE_BYTES, ways=lines)
 
     @model_validator(mode="after")
     def _kernels_fit(self) -> GpuSpec:

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sim.lowering import DRAM, LoweredOp, Traffic
-from sim.memory.flat import FlatMemory
+from sim.memory.port import MemoryPort
 from sim.stalls import CycleStack, StallCause
 from sim.tpu.matmul import plan_matmul
 from sim.tpu.operands import Movement
@@ -46,9 +46,9 @@ def lower_matmul(spec: TpuSpec, op: Op, movement: Movement, *, least_rounds: int
     edges = [run.count * i // count for i in range(count + 1)]
     times = [0, *(run.spent(edge) for edge in edges[1:])]
     core = np.array([end - begin for begin, end in pairwise(times)], dtype=np.int64)
-    moved = read + movement.written_bytes + movement.evicted_bytes
-    dram = FlatMemory(spec.memory, spec.clock_hz)
-    stack = _behind_bytes(run.stack(), dram.transfer_cycles(moved))
+    left = movement.written_bytes + movement.evicted_bytes
+    dram = MemoryPort(spec.memory, spec.clock_hz, one_way=True)
+    stack = _behind_bytes(run.stack(), dram.transfer_cycles(read, left))
     return LoweredOp(
         uops=chunk_uops(spec, core, plan.ahead_bytes, plan.late_bytes, movement),
         main_stage=CORE_STAGE,
@@ -150,15 +150,13 @@ def chunk_uops(
     Micro 41(2), 2021.
     """
     count = len(core)
-    dram = FlatMemory(spec.memory, spec.clock_hz)
+    dram = MemoryPort(spec.memory, spec.clock_hz, one_way=True)
     ahead = _split(ahead_bytes, count)
-    late = _split(late_bytes + movement.written_bytes + movement.evicted_bytes, count)
-    rows = [
-        (dram.transfer_cycles(int(early + now)), int(cycles))
-        for early, now, cycles in zip(ahead, late, core, strict=True)
-    ]
+    late = _split(late_bytes, count)
+    written = _split(movement.written_bytes + movement.evicted_bytes, count)
+    rows = np.stack([dram.busy_cycles(ahead + late, written), core], axis=1).tolist()
     if late_bytes:
-        first = dram.latency_cycles + dram.transfer_cycles(int(late[0]))
+        first = dram.latency_cycles + dram.transfer_cycles(int(late[0]), int(written[0]))
         prefetched = [(dram.transfer_cycles(int(ahead[0])), 0)] if ahead[0] else []
         rows[0:1] = [*prefetched, (0, 0), (first, int(core[0]))]
     return np.array(rows, dtype=np.int64)

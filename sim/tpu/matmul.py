@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from sim.memory.flat import FlatMemory
+from sim.memory.port import MemoryPort
 from sim.tpu.array.partition import Partition, Partitioner
 from sim.tpu.array.systolic import Dataflow, Gemm
 from sim.tpu.fold_run import FoldRun
@@ -253,7 +253,7 @@ def _map(spec: TpuSpec, op: Op, movement: Movement, room: _Room) -> Mapped:
         c=OperandStore(
             element_bytes=-(-movement.written_bytes // (batch * m * n)), sram_bytes=room.sum_bytes
         ),
-        channel=Channel(FlatMemory(spec.memory, spec.clock_hz)),
+        channel=Channel(MemoryPort(spec.memory, spec.clock_hz, one_way=True)),
         partial_bytes=SUM_BYTES,
     )
     return map_steady([unit], memory, Gemm(m=m, n=n, k=k), batch=batch)

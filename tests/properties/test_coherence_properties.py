@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sim.memory.coherent.cache import PrivateCacheSpec, add, load, store, work
-from sim.memory.coherent.directory import HomeSpec
+from sim.memory.coherent.cache import PrivateCacheSpec, add, fence, load, store, work
 from sim.memory.coherent.protocol import DIRECTORY, SNOOPING, On, State
 from sim.memory.coherent.snooping import BusSpec
 from sim.memory.coherent.system import CoherenceSpec, run_coherent, straight
-from sim.memory.network.network import NetworkSpec
+from sim.memory.coherent.wires import HomeSpec
+from sim.memory.network.spec import NetworkSpec
 from sim.memory.network.topology import Crossbar, Mesh, Ring
 
 LINE_BYTES = 16
@@ -25,6 +25,7 @@ ACCESSES = st.one_of(
     st.builds(store, ADDRESSES, st.integers(1, 99)),
     st.builds(add, ADDRESSES, st.integers(1, 9)),
     st.builds(work, st.integers(0, 40)),
+    st.builds(fence),
 )
 NETWORKS = st.builds(
     NetworkSpec,
@@ -49,6 +50,7 @@ SPECS = st.builds(
         ways=st.integers(1, 2),
         line_bytes=st.just(LINE_BYTES),
         hit_cycles=st.integers(1, 4),
+        store_buffer=st.integers(0, 3),
     ),
     home=st.builds(HomeSpec, lookup_cycles=st.integers(1, 6), memory_cycles=st.integers(1, 30)),
 )
@@ -60,8 +62,9 @@ TRAFFIC = st.lists(st.lists(ACCESSES, max_size=25), min_size=2, max_size=4)
 def test_random_traffic_keeps_both_invariants_and_ends(spec, traffic):
     result = run_coherent(spec, [straight(accesses) for accesses in traffic])
     for core, accesses in zip(result.cores, traffic, strict=True):
-        done = core.hits + core.upgrades + sum(core.misses.values())
-        assert done == sum(access.kind != "work" for access in accesses)
+        done = core.forwarded + core.hits + core.upgrades + sum(core.misses.values())
+        assert done == core.accesses
+        assert done == sum(access.kind not in ("work", "fence") for access in accesses)
         assert core.account.total == result.cycles
 
 
@@ -83,7 +86,7 @@ def test_one_core_reads_what_a_plain_memory_holds_and_never_misses_by_sharing(sp
             memory[access.address] = access.value
         elif access.kind == "atomic add":
             memory[access.address] = before + access.value
-        expected.append({"store": access.value, "work": 0}.get(access.kind, before))
+        expected.append({"store": access.value, "work": 0, "fence": 0}.get(access.kind, before))
 
     def program():
         for access in accesses:
@@ -126,7 +129,8 @@ def test_random_traffic_reaches_every_row_of_the_tables(name, monkeypatch):
                 topology=dice.choice([Crossbar(4), Ring(4)]), link_cycles=dice.choice([1, 7])
             )
         )
-        roomy = PrivateCacheSpec(sets=1, ways=3, line_bytes=LINE_BYTES)
+        entries = trial % 3
+        roomy = PrivateCacheSpec(sets=1, ways=3, line_bytes=LINE_BYTES, store_buffer=entries)
         spec = CoherenceSpec(
             fabric=fabric,
             protocol=name,

@@ -92,12 +92,13 @@ def test_more_memory_bandwidth_is_never_slower(name, trace, factor):
 @given(trace=traces(), factor=st.sampled_from([2, 8]))
 @settings(deadline=None, max_examples=15)
 def test_a_longer_memory_latency_is_never_faster(name, trace, factor):
-    latency = load_machine(name).spec.memory.latency_ticks
+    memory = load_machine(name).spec.memory
+    key = "latency_ticks" if memory.dram is None else "path_ticks"
     slower = load_machine(
         name,
         overrides={
             "memory.capacity_bytes": LARGE,
-            "memory.latency_ticks": f"{latency * factor // 1000} ps",
+            f"memory.{key}": f"{getattr(memory, key) * factor // 1000} ps",
         },
     )
     assert run(trace, slower).cycles >= run(trace, machine(name)).cycles
@@ -109,7 +110,7 @@ RANDOM_MACHINES = {
         "core.forwarding": [True, False],
         "core.shared_memory_port": [True, False],
         "memory.bandwidth_bytes_per_second": ["100 MB/s", "12.8 GB/s"],
-        "memory.latency_ticks": ["0 ns", "60 ns", "1 us"],
+        "memory.path_ticks": ["0 ns", "26.25 ns", "1 us"],
     },
     "cpu-simd-8core": {
         "clock_hz": ["1 GHz", "3.3 GHz"],

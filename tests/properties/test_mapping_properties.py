@@ -5,7 +5,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from sim.errors import CapacityError
-from sim.memory.flat import FlatMemory
+from sim.memory.port import MemoryPort
 from sim.spec import MemorySpec
 from sim.tpu.array.systolic import ArraySpec, Dataflow, Drain, Gemm, SystolicSchedule
 from sim.tpu.memory.blocks import (
@@ -40,14 +40,14 @@ units = st.builds(
 )
 
 
-def dram(bytes_per_cycle: int, latency_cycles: int = 0) -> FlatMemory:
+def dram(bytes_per_cycle: int, latency_cycles: int = 0) -> MemoryPort:
     spec = MemorySpec(
         kind="test",
         capacity_bytes="1 GiB",
         bandwidth_bytes_per_second=f"{bytes_per_cycle} GB/s",
         latency_ticks=f"{latency_cycles} ns",
     )
-    return FlatMemory(spec, CLOCK_HZ)
+    return MemoryPort(spec, CLOCK_HZ)
 
 
 @st.composite

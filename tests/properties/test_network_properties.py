@@ -12,7 +12,8 @@ from sim.memory.network.bounds import (
     uniform_saturation,
     zero_load_cycles,
 )
-from sim.memory.network.network import Network, NetworkSpec
+from sim.memory.network.network import Network
+from sim.memory.network.spec import NetworkSpec
 from sim.memory.network.topology import Crossbar, Mesh, Ring
 
 TOPOLOGIES = st.one_of(

@@ -43,7 +43,8 @@ machine_file = cache(machine.machine_file)
 
 PROSE = {"sources", "name", "title", "description", "kind", "family"}
 COUPLED = {"line_bytes": "all levels have one line size"}
-"""Numbers that a description must change in all levels at once."""
+"""Numbers that a description must change in all levels at once. A DRAM's channels change with the
+bandwidth that they make."""
 QUANTITY = re.compile(r"^([0-9.]+) ?([A-Za-z/]+)$")
 FACTORS = (2, 0.5, 8, 1 / 8, 64, 1 / 1024, 1 / 2**17, 1 / 2**20)
 
@@ -139,6 +140,11 @@ def overridden(name: str, path: tuple[Any, ...], value: Any) -> dict[str, Any]:
         holder = holder[key]
     holder[path[-1]] = value
     _keep_one_tile(values, path)
+    if path == ("memory", "dram", "channels"):
+        was = machine_file(name).values["memory"]["dram"]["channels"]
+        number, unit = QUANTITY.match(values["memory"]["bandwidth_bytes_per_second"]).groups()
+        wider = Decimal(number) * value / was
+        values["memory"]["bandwidth_bytes_per_second"] = f"{wider:f} {unit}"
     if path[-1] in COUPLED:
         for level in values["caches"].values():
             level[path[-1]] = value

@@ -9,10 +9,13 @@ import simpy
 
 from sim.clock import Clock
 from sim.memory.coherent.cache import PrivateCacheSpec, load, store
-from sim.memory.coherent.directory import DirectoryCache, HomeNode, HomeSpec, Wires
+from sim.memory.coherent.directory import DirectoryCache
+from sim.memory.coherent.home import HomeNode
 from sim.memory.coherent.monitor import Monitor
 from sim.memory.coherent.snooping import Bus, BusSpec, SnoopingCache
-from sim.memory.network.network import Network, NetworkSpec
+from sim.memory.coherent.wires import HomeSpec, Wires
+from sim.memory.network.network import Network
+from sim.memory.network.spec import NetworkSpec
 from sim.memory.network.topology import Crossbar
 
 SPEC = PrivateCacheSpec(sets=1, ways=1)

@@ -14,7 +14,7 @@ out are the memory's latency, and that read requests share the way out with resu
 
 import pytest
 
-from sim.memory.flat import FlatMemory
+from sim.memory.port import MemoryPort
 from sim.spec import MemorySpec
 from sim.tpu.array.systolic import ArraySpec, Gemm
 from sim.tpu.memory.blocks import ArrayMemory, ArrayUnit, Blocking, Channel, OperandStore
@@ -49,7 +49,7 @@ MEMORY_ALONE_ERRORS = [-0.157, -0.052, -0.148, -0.010, -0.001, -0.028]
 
 def overlapped(gemm: Gemm, port_bytes_per_cycle: int | None) -> DoubleBuffered:
     half = OperandStore(element_bytes=2)
-    channel = Channel(FlatMemory(MEMORY, CLOCK_HZ), port_bytes_per_cycle=port_bytes_per_cycle)
+    channel = Channel(MemoryPort(MEMORY, CLOCK_HZ), port_bytes_per_cycle=port_bytes_per_cycle)
     memory = ArrayMemory(a=half, b=half, c=half, channel=channel)
     return DoubleBuffered(UNIT, memory, gemm, Blocking(m=gemm.m, n=128, k=128, order="mnk"))
 

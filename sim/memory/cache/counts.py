@@ -23,6 +23,12 @@ class LevelCounts:
     """Those of them that were dirty."""
     back_invalidations: int = 0
     """Lines that left because an inclusive level behind gave them up."""
+    prefetches: int = 0
+    """Lines that the level fetched by itself."""
+    useful: int = 0
+    """Those of them that were used: by the core, or by a fetch of the level in front."""
+    useless: int = 0
+    """Those of them that left unused. The others are still here."""
 
     @property
     def hits(self) -> int:
@@ -39,6 +45,17 @@ class LevelCounts:
         """Misses per demand access; 0 before the first."""
         accesses = self.hits + self.misses
         return Fraction(self.misses, accesses) if accesses else Fraction(0)
+
+    @property
+    def accuracy(self) -> Fraction:
+        """Prefetches that were useful; 0 without any."""
+        return Fraction(self.useful, self.prefetches) if self.prefetches else Fraction(0)
+
+    @property
+    def coverage(self) -> Fraction:
+        """Would-be misses that a prefetch made hits; 0 without any."""
+        would_miss = self.useful + self.misses
+        return Fraction(self.useful, would_miss) if would_miss else Fraction(0)
 
 
 @dataclass(slots=True, kw_only=True)

@@ -6,75 +6,36 @@ operations tensor by tensor; this is what it is held against.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Callable, Iterator
 from enum import Enum, auto
 from fractions import Fraction
 from typing import Any
 
-from sim.memory.cache.counts import HierarchyCounts, LevelCounts, MemoryCounts
-from sim.memory.cache.replacement import POLICIES, Lehmer
+from sim.memory.cache.counts import HierarchyCounts, LevelCounts
+from sim.memory.cache.lines import Line, Lines
+from sim.memory.cache.main_memory import MainMemory, Write
+from sim.memory.cache.prefetch import Prefetcher, prefetcher_of
 from sim.memory.cache.spec import CacheLevelSpec, HierarchySpec, Inclusion
 
-
-class Write(Enum):
-    """What a write is to the level that receives it."""
-
-    STORE = auto()
-    """The core's, perhaps passed on by a level in front."""
-    DIRTY = auto()
-    """Written data that leaves the level in front."""
-    CLEAN = auto()
-    """A line that leaves the level in front as it came; only exclusive levels are told."""
+__all__ = ["Cache", "CacheEvent", "CacheHierarchy", "MainMemory", "Observer", "Write"]
 
 
-@dataclass(slots=True)
-class Line:
-    """One line held: which, and by bits which of its sectors are here and which were written."""
+class CacheEvent(Enum):
+    """What a level tells its observer, with the first and last byte that it is about."""
 
-    number: int
-    valid: int = 0
-    dirty: int = 0
-
-
-class MainMemory:
-    """What lies behind the last cache: it always has the line.
-
-    Models: one latency; requests and bytes.
-    Ignores: banks, rows and bandwidth.
-    Source: Hennessy and Patterson, Computer Architecture, appendix B.
-    """
-
-    def __init__(self, latency_cycles: int) -> None:
-        self.latency_cycles = latency_cycles
-        self.counts = MemoryCounts()
-
-    @property
-    def reads(self) -> int:
-        """Lines or sectors fetched."""
-        return self.counts.reads
-
-    @property
-    def writes(self) -> int:
-        """Lines or sectors written back, and stores that no level kept."""
-        return self.counts.writes
-
-    def load(self, first: int, last: int) -> tuple[int, bool]:
-        """Count a fetch; the answer is that it went no further and nothing was dirty."""
-        self.counts.reads += 1
-        self.counts.read_bytes += last - first + 1
-        return 0, False
-
-    def store(self, first: int, last: int, write: Write) -> int:  # noqa: ARG002 - as Cache's
-        """Count a write."""
-        self.counts.writes += 1
-        self.counts.written_bytes += last - first + 1
-        return 0
-
-    @property
-    def average_cycles(self) -> Fraction:
-        """Average access time."""
-        return Fraction(self.latency_cycles)
+    HIT = auto()
+    """The bytes of one line that a load or store asked for, or a fetch of the level in front."""
+    MISS = auto()
+    """The same, where some of them are not here."""
+    PREFETCH = auto()
+    """A line that the level fetches by itself."""
+    WRITE_BACK = auto()
+    """A dirty line or sector goes to the level behind."""
+    RELEASE = auto()
+    """A clean line goes to an exclusive level behind."""
+    PASS = auto()
+    """A write goes on to the level behind: through, or past a level that does not place it."""
 
 
 class Cache:
@@ -84,7 +45,7 @@ class Cache:
     that misses is placed without a fetch where it covers whole sectors.
 
     Models: sets and ways, six replacement policies, write-back and write-through, allocation on
-    stores or not, inclusive, exclusive and plain levels, sectors, dirty evictions.
+    stores or not, inclusive, exclusive and plain levels, sectors, dirty evictions, prefetching.
     Ignores: time within a level, outstanding misses, coherence.
     Source: Hennessy and Patterson, Computer Architecture, appendix B; Baer and Wang, On the
     inclusion properties for multi-level cache hierarchies, ISCA 1988.
@@ -101,31 +62,44 @@ class Cache:
             behind.in_front.append(self)
             behind = behind.below
         self.counts = LevelCounts()
+        self.observer: Observer | None = None
+        """Called at the moment of each event, before the level behind hears of it."""
         self.hit_cycles = self.spec.hit_cycles
-        self._sector_bytes = self.spec.line_bytes // self.spec.sectors
-        self._sets: list[list[Line | None]] = [
-            [None] * self.spec.ways for _ in range(self.spec.sets)
-        ]
-        generator = Lehmer(self.spec.seed)
-        policy = POLICIES[self.spec.replacement]
-        self._policies = [policy(self.spec, generator) for _ in self._sets]
+        self._lines = Lines(self.spec)
+        self._prefetcher: Prefetcher | None = None
+        if self.spec.prefetcher is not None:
+            self._prefetcher = prefetcher_of(self.spec.prefetcher, self.spec.line_bytes)
+        self._asked: deque[int] = deque()
 
     def access(self, address: int, *, write: bool, size_bytes: int = 1) -> int:
-        """Read or write bytes; return how many levels further the farthest of them was found."""
+        """Read or write bytes; return how many levels further the farthest of them was found.
+
+        What it makes levels prefetch comes right after it, nearer levels first.
+        """
         last = address + size_bytes - 1
-        return self.store(address, last, Write.STORE) if write else self.load(address, last)[0]
+        depth = self.store(address, last, Write.STORE) if write else self.load(address, last)[0]
+        level: Cache | MainMemory = self
+        while isinstance(level, Cache):
+            level.prefetch()
+            level = level.below
+        return depth
 
     def load(self, first: int, last: int) -> tuple[int, bool]:
         """Read bytes; return how many levels further they were, and whether they come dirty."""
         depth, dirty = 0, False
         exclusive = self.spec.inclusion is Inclusion.EXCLUSIVE
-        for number in self._lines(first, last):
-            wanted = self._sectors(number, first, last)
-            way = self._find(number)
-            missing = wanted & ~self._valid(number, way)
-            if not missing:
+        for number in self._lines.numbers(first, last):
+            wanted = self._lines.sectors(number, first, last)
+            line = self._lines.find(number)
+            missing = wanted & ~(line.valid if line is not None else 0)
+            self._look_up(number, line, first, last, hit=not missing)
+            if line is not None and not missing:
                 self.counts.load_hits += 1
-                dirty |= self._give(number, way) if exclusive else self._use(number, way)
+                if exclusive:
+                    self._take_out(line)
+                    dirty |= line.dirty != 0
+                else:
+                    self._lines.use(line)
                 continue
             self.counts.load_misses += 1
             further, came_dirty = self._fetch(number, missing)
@@ -139,18 +113,21 @@ class Cache:
     def store(self, first: int, last: int, write: Write) -> int:
         """Write bytes; return how many levels further they had to be fetched from or passed."""
         depth = 0
-        for number in self._lines(first, last):
-            begin = max(first, number * self.spec.line_bytes)
-            end = min(last, (number + 1) * self.spec.line_bytes - 1)
-            wanted = self._sectors(number, begin, end)
-            way = self._find(number)
-            unknown = wanted & ~self._valid(number, way)
+        for number in self._lines.numbers(first, last):
+            start, end = self._lines.ends(number)
+            begin, end = max(first, start), min(last, end)
+            wanted = self._lines.sectors(number, begin, end)
+            line = self._lines.find(number)
+            unknown = wanted & ~(line.valid if line is not None else 0)
             self._count_write(write, hit=not unknown)
-            if way < 0 and not self._takes(write):
+            if write is Write.STORE:
+                self._look_up(number, line, begin, end, hit=not unknown)
+            if line is None and not self._takes(write):
+                self._tell(CacheEvent.PASS, begin, end)
                 depth = max(depth, 1 + self.below.store(begin, end, write))
                 continue
             if write is not Write.STORE:
-                unknown &= ~self._covered(number, begin, end)
+                unknown &= ~self._lines.covered(number, begin, end)
             came_dirty = False
             if unknown:
                 further, came_dirty = self._fetch(number, unknown)
@@ -158,17 +135,60 @@ class Cache:
             dirtied = wanted if self.spec.write_back and write is not Write.CLEAN else 0
             self._place(number, wanted, dirtied | (unknown if came_dirty else 0))
             if not self.spec.write_back:
+                self._tell(CacheEvent.PASS, begin, end)
                 self.below.store(begin, end, write)
         return depth
 
+    def prefetch(self) -> None:
+        """Fetch the lines that accesses since the last call made the prefetcher ask for."""
+        while self._asked:
+            number = self._asked.popleft()
+            if self._is_redundant(number):
+                continue
+            self.counts.prefetches += 1
+            self._tell(CacheEvent.PREFETCH, *self._lines.ends(number))
+            every = self._lines.all_sectors
+            _, came_dirty = self._fetch(number, every)
+            self._place(number, every, every if came_dirty else 0, prefetched=True)
+
     def invalidate(self, first: int, last: int) -> Iterator[tuple[int, int]]:
         """Drop all lines of a range; yield the first and last bytes of what was dirty in them."""
-        for number in self._lines(first, last):
-            way = self._find(number)
-            if way >= 0:
-                line = self._take_out(number, way)
+        for number in self._lines.numbers(first, last):
+            line = self._lines.find(number)
+            if line is not None:
+                self._take_out(line)
                 self.counts.back_invalidations += 1
-                yield from self._ranges(number, line.dirty)
+                yield from self._lines.ranges(number, line.dirty)
+
+    def holds(self, number: int) -> bool:
+        """Whether any part of a line is here."""
+        return self._lines.find(number) is not None
+
+    def _is_redundant(self, number: int) -> bool:
+        """Whether a prefetch would bring what is here, or belongs only to the level in front."""
+        if self.spec.inclusion is Inclusion.EXCLUSIVE:
+            in_front = [level for level in self.in_front if level.below is self]
+            return self.holds(number) or any(level.holds(number) for level in in_front)
+        return self.holds(number)
+
+    def _look_up(self, number: int, line: Line | None, first: int, last: int, *, hit: bool) -> None:
+        """Tell observer and prefetcher of a demand access, up to a line's ends."""
+        if self.observer is not None:
+            start, end = self._lines.ends(number)
+            event = CacheEvent.HIT if hit else CacheEvent.MISS
+            self._tell(event, max(first, start), min(last, end))
+        if self._prefetcher is None:
+            return
+        first_use = line is not None and line.prefetched
+        if line is not None and first_use:
+            line.prefetched = False
+            self.counts.useful += 1
+        asked = self._prefetcher.after(number, missed=not hit, first_use=first_use)
+        self._asked.extend(asked[: self._prefetcher.queue_lines - len(self._asked)])
+
+    def _tell(self, event: CacheEvent, first: int, last: int) -> None:
+        if self.observer is not None:
+            self.observer(self, event, first, last)
 
     def _takes(self, write: Write) -> bool:
         """Whether a line that is not here is placed for a write."""
@@ -185,93 +205,40 @@ class Cache:
 
     def _fetch(self, number: int, sectors: int) -> tuple[int, bool]:
         further, dirty = 0, False
-        for first, last in self._ranges(number, sectors):
+        for first, last in self._lines.ranges(number, sectors):
             step, came_dirty = self.below.load(first, last)
             further, dirty = max(further, step), dirty or came_dirty
         return further, dirty
 
-    def _place(self, number: int, valid: int, dirty: int) -> None:
+    def _place(self, number: int, valid: int, dirty: int, *, prefetched: bool = False) -> None:
         """Add sectors to a line, and the line to its set."""
-        index = number % self.spec.sets
-        held, policy = self._sets[index], self._policies[index]
-        way, leaving = self._find(number), None
-        if way >= 0:
-            policy.use(way)
-        else:
-            way = held.index(None) if None in held else policy.victim()
-            leaving = held[way]
-            held[way] = Line(number)
-            policy.fill(way)
-        line = held[way]
-        assert line is not None  # noqa: S101 - found or just placed
+        line, leaving = self._lines.place(number)
         line.valid |= valid
         line.dirty |= dirty
+        line.prefetched |= prefetched
         if leaving is not None:
             self._evict(leaving)
 
+    def _take_out(self, line: Line) -> None:
+        self._lines.take_out(line)
+        self.counts.useless += line.prefetched
+
     def _evict(self, line: Line) -> None:
         self.counts.evictions += 1
-        first = line.number * self.spec.line_bytes
+        self.counts.useless += line.prefetched
+        first, last = self._lines.ends(line.number)
         if self.spec.inclusion is Inclusion.INCLUSIVE:
             for inner in self.in_front:
-                for begin, end in inner.invalidate(first, first + self.spec.line_bytes - 1):
-                    line.dirty |= self._sectors(line.number, begin, end)
+                for begin, end in inner.invalidate(first, last):
+                    line.dirty |= self._lines.sectors(line.number, begin, end)
         if line.dirty:
             self.counts.write_backs += 1
-            for begin, end in self._ranges(line.number, line.dirty):
+            for begin, end in self._lines.ranges(line.number, line.dirty):
+                self._tell(CacheEvent.WRITE_BACK, begin, end)
                 self.below.store(begin, end, Write.DIRTY)
         elif isinstance(self.below, Cache) and self.below.spec.inclusion is Inclusion.EXCLUSIVE:
-            self.below.store(first, first + self.spec.line_bytes - 1, Write.CLEAN)
-
-    def _give(self, number: int, way: int) -> bool:
-        return self._take_out(number, way).dirty != 0
-
-    def _use(self, number: int, way: int) -> bool:
-        self._policies[number % self.spec.sets].use(way)
-        return False
-
-    def _take_out(self, number: int, way: int) -> Line:
-        held = self._sets[number % self.spec.sets]
-        line, held[way] = held[way], None
-        assert line is not None  # noqa: S101 - callers have found it
-        return line
-
-    def _find(self, number: int) -> int:
-        """Return the line's way, -1 where it is not held."""
-        for way, line in enumerate(self._sets[number % self.spec.sets]):
-            if line is not None and line.number == number:
-                return way
-        return -1
-
-    def _valid(self, number: int, way: int) -> int:
-        line = self._sets[number % self.spec.sets][way] if way >= 0 else None
-        return line.valid if line is not None else 0
-
-    def _lines(self, first: int, last: int) -> range:
-        return range(first // self.spec.line_bytes, last // self.spec.line_bytes + 1)
-
-    def _sectors(self, number: int, first: int, last: int) -> int:
-        """Bits of a line's sectors that a range touches."""
-        start = number * self.spec.line_bytes
-        low = max(0, first - start) // self._sector_bytes
-        high = min(self.spec.line_bytes - 1, last - start) // self._sector_bytes
-        return (2 << high) - (1 << low)
-
-    def _covered(self, number: int, first: int, last: int) -> int:
-        """Bits of a line's sectors that a range fills from end to end."""
-        return sum(
-            1 << sector
-            for sector in range(self.spec.sectors)
-            if first <= number * self.spec.line_bytes + sector * self._sector_bytes
-            and last >= number * self.spec.line_bytes + (sector + 1) * self._sector_bytes - 1
-        )
-
-    def _ranges(self, number: int, sectors: int) -> Iterator[tuple[int, int]]:
-        """First and last bytes of each sector."""
-        for sector in range(self.spec.sectors):
-            if sectors >> sector & 1:
-                first = number * self.spec.line_bytes + sector * self._sector_bytes
-                yield first, first + self._sector_bytes - 1
+            self._tell(CacheEvent.RELEASE, first, last)
+            self.below.store(first, last, Write.CLEAN)
 
     @property
     def hits(self) -> int:
@@ -299,6 +266,10 @@ class Cache:
         return self.hit_cycles + self.miss_rate * self.below.average_cycles
 
 
+Observer = Callable[[Cache, CacheEvent, int, int], None]
+"""Takes the level, the event, and the first and last byte that it is about."""
+
+
 class CacheHierarchy:
     """The readable hierarchy as one piece: levels wired, and their counters together.
 
@@ -307,12 +278,13 @@ class CacheHierarchy:
     Source: as `Cache`.
     """
 
-    def __init__(self, spec: HierarchySpec) -> None:
+    def __init__(self, spec: HierarchySpec, observer: Observer | None = None) -> None:
         self.memory = MainMemory(spec.memory_cycles)
         self.levels: list[Cache] = []
         below: Cache | MainMemory = self.memory
         for level in reversed(spec.levels):
             below = Cache(below, **dict(level))
+            below.observer = observer
             self.levels.insert(0, below)
 
     def access(self, address: int, *, write: bool, size_bytes: int = 1) -> int:

@@ -14,7 +14,10 @@ from sim.errors import SpecError
 from sim.memory.cache.compiled import counts_of, empty_frames, layout, walk
 from sim.memory.cache.counts import HierarchyCounts
 from sim.memory.cache.hierarchy import CacheHierarchy
+from sim.memory.cache.plain import count_plain, is_plain
 from sim.memory.cache.spec import HierarchySpec
+
+MAX_ADDRESS = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +36,8 @@ class AddressTrace:
             raise SpecError("a trace needs as many kinds and sizes as addresses")
         if len(self) and (self.addresses.min() < 0 or self.sizes.min() < 1 or self.kinds.max() > 1):
             raise SpecError("a trace has no negative addresses, sizes of 0 or kinds above 1")
+        if len(self) and int(self.addresses.max()) + int(self.sizes.max()) > MAX_ADDRESS:
+            raise SpecError("a trace has no addresses that need more than 63 bits")
 
     def __len__(self) -> int:
         return len(self.addresses)
@@ -78,16 +83,22 @@ def run_addresses(
     engine: Literal["readable", "compiled"] = "compiled",
     where_found: bool = False,
 ) -> CacheRun:
-    """Pass a trace through empty caches; both engines count the same."""
+    """Pass a trace through empty caches; both engines count the same.
+
+    The compiled one has a faster path for plain hierarchies (see `is_plain`).
+    """
     found = np.zeros(len(trace) if where_found else 0, dtype=np.int8)
+    columns = (trace.addresses, trace.kinds, trace.sizes)
+    if engine == "compiled" and is_plain(spec):
+        return CacheRun(counts=count_plain(spec, *columns, found), found=found)
     if engine == "compiled":
         table, state = layout(spec)
         frames = empty_frames(table)
-        walk(trace.addresses, trace.kinds, trace.sizes, table, state, frames, found)
+        walk(*columns, table, state, frames, found)
         return CacheRun(counts=counts_of(table, state), found=found)
     caches = CacheHierarchy(spec)
-    columns = (trace.addresses.tolist(), trace.kinds.tolist(), trace.sizes.tolist())
-    for i, (address, kind, size) in enumerate(zip(*columns, strict=True)):
+    accesses = zip(*(column.tolist() for column in columns), strict=True)
+    for i, (address, kind, size) in enumerate(accesses):
         depth = caches.access(address, write=kind == 1, size_bytes=size)
         if where_found:
             found[i] = depth

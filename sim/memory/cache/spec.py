@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Any, Self
+from typing import Any, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
+from sim.memory.cache.prefetch_spec import AnyPrefetcher, Size
 from sim.spec import Strict
-from sim.units import parse_quantity
-
-Size = Annotated[
-    int,
-    BeforeValidator(lambda raw: parse_quantity(raw, "bytes") if isinstance(raw, str) else raw),
-]
-"""Whole bytes, or text such as `32 KiB`."""
 
 MAX_SECTORS = 62
 """Sectors of a line are bits of one signed word."""
@@ -66,6 +60,8 @@ class CacheLevelSpec(Strict):
     hit_cycles: int = Field(default=1, ge=0)
     seed: int = Field(default=1, ge=1, lt=2**31 - 1)
     """Of random replacement."""
+    prefetcher: AnyPrefetcher | None = None
+    """What fetches lines by itself, after accesses of the core or of the level in front."""
 
     @property
     def sets(self) -> int:
@@ -90,6 +86,10 @@ class CacheLevelSpec(Strict):
             raise ValueError(f"{self.sectors} sectors do not divide {self.line_bytes} bytes evenly")
         if self.replacement is Replacement.PLRU and self.ways & (self.ways - 1):
             raise ValueError(f"a tree needs a power of two of ways, not {self.ways}")
+        if self.prefetcher is not None and self.prefetcher.page_bytes < self.line_bytes:
+            raise ValueError(
+                f"a page of {self.prefetcher.page_bytes} bytes has no line of {self.line_bytes}"
+            )
         return self
 
 

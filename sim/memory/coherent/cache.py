@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -12,7 +12,7 @@ import simpy
 
 from sim.clock import Clock
 from sim.memory.coherent.monitor import WORD_BYTES, Monitor
-from sim.memory.coherent.protocol import CacheTable, Do, On, State, cache_step
+from sim.memory.coherent.protocol import STABLE, CacheTable, Do, On, State, cache_step
 
 Events = Generator[simpy.Event, Any, None]
 
@@ -23,6 +23,7 @@ class Kind(StrEnum):
     LOAD = "load"
     STORE = "store"
     ADD = "atomic add"
+    FENCE = "fence"
     WORK = "work"
 
 
@@ -52,6 +53,11 @@ def add(address: int, value: int) -> Access:
     return Access(Kind.ADD, address, value)
 
 
+def fence() -> Access:
+    """Wait until all stores before are done; nothing to wait for takes no time."""
+    return Access(Kind.FENCE)
+
+
 def work(cycles: int) -> Access:
     """Compute without memory."""
     return Access(Kind.WORK, value=cycles)
@@ -66,8 +72,12 @@ class PrivateCacheSpec:
     line_bytes: int = 64
     hit_cycles: int = 1
     """To look a line up: all of a hit, the start of a miss, and of an answer to another core."""
+    store_buffer: int = 0
+    """Stores that may wait for their line while the core goes on; 0: the core waits itself."""
 
     def __post_init__(self) -> None:
+        if self.store_buffer < 0:
+            raise ValueError(f"store_buffer is {self.store_buffer}, must be at least 0")
         if min(self.sets, self.ways, self.hit_cycles) < 1:
             raise ValueError(f"sets, ways and hit_cycles must be at least 1: {self}")
         if self.line_bytes < WORD_BYTES or self.line_bytes % WORD_BYTES:
@@ -88,11 +98,27 @@ class Line:
     words: list[int]
 
 
-class PrivateCache:
-    """One core's cache: one access at a time, LRU among the ways of a set.
+class Pending:
+    """One access to a line, from its lookup until it is done."""
 
-    Models: sets, ways, LRU, atomic add, data values; time by the protocol that extends it.
-    Ignores: instruction fetch, several misses at once, store buffers (order is sequential).
+    def __init__(self, access: Access, done: simpy.Event) -> None:
+        self.access = access
+        self.done = done
+        self.missed = False
+        self.upgraded = False
+        self.acks_due = 0
+        """Acknowledgements still to come, less those that came before they were announced."""
+        self.result = 0
+        """The word before, or after a store."""
+        self.waiting_for = ""
+
+
+class PrivateCache:
+    """One core's cache: one access at a time to a line, LRU among the ways of a set.
+
+    Models: sets, ways, LRU, atomic add, data values, a load that passes a store's miss; time by the
+    protocol that extends it.
+    Ignores: instruction fetch, ports and pipelining of lookups, several loads at once.
     Source: Hennessy and Patterson, Computer Architecture, appendix B and section 5.2.
     """
 
@@ -106,40 +132,40 @@ class PrivateCache:
         self.spec = spec
         self.waiting_for = ""
         """For DeadlockError."""
-        self.result = 0
-        """What the last access read."""
         self._table = table
         self._monitor = monitor
         self._sets: list[OrderedDict[int, Line]] = [OrderedDict() for _ in range(spec.sets)]
-        self._access = Access(Kind.WORK)
-        self._missed = False
-        self._upgraded = False
+        self._pending: dict[int, Pending] = {}
 
-    def access(self, access: Access) -> Events:
-        """Look up, fetch what is missing, do it; `result` is the word before (after a store)."""
-        if access.address % WORD_BYTES or access.address < 0:
-            raise ValueError(f"address {access.address} is that of no 8-byte word")
+    def access(self, access: Access) -> Generator[simpy.Event, Any, int]:
+        """Look up, fetch what is missing, do it; return the word before (after a store)."""
         yield self.clock.cycles(self.spec.hit_cycles)
         number = access.address // self.spec.line_bytes
-        yield from self.before_lookup(number)
-        self._access = access
+        while (blocker := self.blocker(number)) is not None:
+            yield blocker
+        pending = Pending(access, self.clock.env.event())
+        self._pending[number] = pending
         on = On.LOAD if access.kind is Kind.LOAD else On.STORE
-        self._missed = number not in self._set(number)
-        if self._missed:
+        pending.missed = number not in self._set(number)
+        if pending.missed:
             yield from self._make_room(number)
         line = self._hold(number)
         deeds = self._step(line, on)
-        self._upgraded = Do.ASK_UPGRADE in deeds
+        pending.upgraded = Do.ASK_UPGRADE in deeds
         if Do.PERFORM in deeds:
             self._perform(line)
         else:
-            self.waiting_for = f"line {number} in state {line.state}"
+            self._wait(pending, f"line {number} in state {line.state}")
             yield from self.fetch(line, deeds)
-            self.waiting_for = ""
+            self._wait(pending, "")
+        del self._pending[number]
+        pending.done.succeed()
+        return pending.result
 
-    def before_lookup(self, number: int) -> Events:  # noqa: ARG002 - a hook's parameter
-        """Wait until a line may be looked up; at once unless a protocol says so."""
-        yield from ()
+    def blocker(self, number: int) -> simpy.Event | None:
+        """Return what an access to a line has to wait for; None where it may be looked up."""
+        pending = self._pending.get(number)
+        return pending.done if pending else None
 
     def fetch(self, line: Line, deeds: tuple[Do, ...]) -> Events:
         """Get a line or leave to write it, and perform the access; a protocol's own."""
@@ -157,9 +183,20 @@ class PrivateCache:
         return self._sets[number % self.spec.sets]
 
     def _make_room(self, number: int) -> Events:
-        held = self._set(number)
+        held, pending = self._set(number), self._pending[number]
         while len(held) >= self.spec.ways:
-            yield from self.evict(next(iter(held.values())))
+            victim = next((line for line in held.values() if line.state in STABLE), None)
+            if victim is None:  # all are on their way in
+                self._wait(pending, f"a way of its set, for line {number}")
+                yield self._pending[next(iter(held))].done
+            else:
+                yield from self.evict(victim)
+        self._wait(pending, "")
+
+    def _wait(self, pending: Pending, what: str) -> None:
+        pending.waiting_for = what
+        waits: Iterable[str] = (p.waiting_for for p in self._pending.values() if p.waiting_for)
+        self.waiting_for = " and ".join(waits)
 
     def _hold(self, number: int) -> Line:
         held = self._set(number)
@@ -169,26 +206,29 @@ class PrivateCache:
         return held[number]
 
     def _step(self, line: Line, on: On) -> tuple[Do, ...]:
-        who = f"{self.name}, line {line.number}"
-        line.state, deeds = cache_step(self._table, line.state, on, who)
+        line.state, deeds = cache_step(self._table, line.state, on, self.core, line.number)
         self._monitor.enter(self.core, line.number, line.state)
         return deeds
 
     def _lose(self, number: int) -> None:
-        self._missed |= number == self._access.address // self.spec.line_bytes
+        if number in self._pending:
+            self._pending[number].missed = True
         self._monitor.lose(self.core, number)
 
     def _perform(self, line: Line) -> None:
-        access = self._access
-        self._monitor.count(self.core, access.address, missed=self._missed, upgraded=self._upgraded)
+        pending = self._pending[line.number]
+        access = pending.access
+        self._monitor.count(
+            self.core, access.address, missed=pending.missed, upgraded=pending.upgraded
+        )
         word = access.address % self.spec.line_bytes // WORD_BYTES
         if access.kind is not Kind.STORE:
             self._monitor.read(self.core, access.address, line.words[word])
-        self.result = line.words[word]
+        pending.result = line.words[word]
         if access.kind is Kind.LOAD:
             return
         added = line.words[word] if access.kind is Kind.ADD else 0
         line.words[word] = added + access.value
         self._monitor.write(access.address, line.words[word])
         if access.kind is Kind.STORE:
-            self.result = access.value
+            pending.result = access.value

@@ -30,7 +30,9 @@ class Monitor:
     """Checks the two invariants as states change and words are read; counts by core.
 
     Models: single writer or multiple readers, the data value invariant, the miss classes.
-    Ignores: nothing that happens; it takes no time.
+    Ignores: what the rest of a copy's life brings, by which Dubois et al. (The Detection and
+    Elimination of Useless Misses in Multiprocessors, ISCA 1993) would call some misses true sharing
+    that are false here, where the access that misses decides. It takes no time.
     Source: invariants: Nagarajan et al., A Primer on Memory Consistency and Cache Coherence, 2nd
     edition, section 2.4; capacity and conflict: Hill and Smith, IEEE Transactions on Computers
     38(12), 1989; sharing: Torrellas, Lam and Hennessy, False Sharing and Spatial Locality in

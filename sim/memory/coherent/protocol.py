@@ -253,8 +253,10 @@ SNOOPING_MOESI: CacheTable = {
 SNOOPING = {"MESI": SNOOPING_MESI, "MOESI": SNOOPING_MOESI}
 
 
-def cache_step(table: CacheTable, state: State, on: On, who: str) -> tuple[State, tuple[Do, ...]]:
+def cache_step(
+    table: CacheTable, state: State, on: On, core: int, line: int
+) -> tuple[State, tuple[Do, ...]]:
     """Return a cache's next state and deeds; LawViolationError where the table has no such row."""
     if (state, on) not in table:
-        raise LawViolationError(f"{who}: no row for '{on}' in state {state}")
+        raise LawViolationError(f"core {core}, line {line}: no row for '{on}' in state {state}")
     return table[state, on]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from dataclasses import dataclass
 
 import simpy
@@ -52,15 +52,16 @@ class Bus:
         self.transfer_cycles = -(-line_bytes // spec.width_bytes)
         """Cycles to carry a line."""
         self._words = line_bytes // 8
-        self._asking: dict[int, simpy.Event] = {}
+        self._asking: dict[int, deque[simpy.Event]] = {}
         self._turns = RoundRobin()
         self._held = False
 
     def request(self, core: int) -> simpy.Event:
         """Event at which the core has the bus."""
-        self._asking[core] = self.clock.env.event()
+        granted = self.clock.env.event()
+        self._asking.setdefault(core, deque()).append(granted)
         self._settle()
-        return self._asking[core]
+        return granted
 
     def hold(self, kind: On, cycles: int) -> Events:
         """Occupy the bus for a transaction, then let the next one have it."""
@@ -85,7 +86,10 @@ class Bus:
     def _grant(self, _event: simpy.Event) -> None:
         if self._asking and not self._held:
             self._held = True
-            self._asking.pop(self._turns.pick(self._asking)).succeed()
+            core = self._turns.pick(self._asking)
+            self._asking[core].popleft().succeed()
+            if not self._asking[core]:
+                del self._asking[core]
 
 
 class SnoopingCache(PrivateCache):
@@ -129,7 +133,6 @@ class SnoopingCache(PrivateCache):
             self._step(line, On.EVICT)
             del held[line.number]
             return
-        self.waiting_for = f"the bus to write back line {line.number}"
         yield bus.request(self.core)
         if held.get(line.number) is not line or line.state not in (State.M, State.O):
             bus.release()

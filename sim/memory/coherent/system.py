@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 import simpy
 
 from sim.clock import Clock, run_to_completion
 from sim.errors import LawViolationError
-from sim.memory.coherent.cache import Access, Kind, PrivateCache, PrivateCacheSpec
-from sim.memory.coherent.directory import DirectoryCache, HomeNode, HomeSpec, Wires
+from sim.memory.coherent.cache import Access, PrivateCache, PrivateCacheSpec
+from sim.memory.coherent.core import Core, Program
+from sim.memory.coherent.directory import DirectoryCache
+from sim.memory.coherent.home import HomeNode
 from sim.memory.coherent.monitor import MissClass, Monitor
-from sim.memory.coherent.protocol import READABLE, STABLE
+from sim.memory.coherent.protocol import READABLE, STABLE, On
 from sim.memory.coherent.snooping import Bus, BusSpec, SnoopingCache
-from sim.memory.network.network import Network, NetworkSpec
+from sim.memory.coherent.wires import HomeSpec, Wires
+from sim.memory.network.network import Network
+from sim.memory.network.spec import NetworkSpec
 from sim.pipeline import ONE_HERTZ_PER_TICK
-from sim.stalls import CycleStack, StallCause
-
-Program = Generator[Access, int, None]
-"""What a core does: yields accesses and gets what they read."""
+from sim.stalls import CycleStack
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +45,10 @@ class CoherenceSpec:
 class CoreCounts:
     """What one core met with."""
 
+    accesses: int
+    """Loads, stores and atomics of its program."""
+    forwarded: int
+    """Loads served from its own store buffer."""
     hits: int
     upgrades: int
     """Writes to a line shared till then, which needed leave but no data."""
@@ -53,7 +58,7 @@ class CoreCounts:
     write_backs: int
     """Dirty lines evicted."""
     finished: int
-    """When its program had ended, in cycles."""
+    """When its program had ended and its stores were done, in cycles."""
     account: CycleStack
 
 
@@ -68,36 +73,23 @@ class CoherenceResult:
     """The last value written to each address."""
     messages: Mapping[str, int]
     """Bus transactions, or messages, by kind."""
+    busy_cycles: Mapping[str, int]
+    """For which the bus, or each channel of the network, was taken, by name."""
+
+    @property
+    def accesses(self) -> int:
+        """Loads, stores and atomics of all cores."""
+        return sum(core.accesses for core in self.cores)
+
+    @property
+    def stack(self) -> CycleStack:
+        """Where the cycles of all cores together went."""
+        return CycleStack.sum(core.account for core in self.cores)
 
     @property
     def misses(self) -> Counter[MissClass]:
         """Misses of all cores by class."""
         return sum((Counter(core.misses) for core in self.cores), Counter())
-
-
-class _Core:
-    def __init__(self, clock: Clock, cache: PrivateCache, program: Program) -> None:
-        self.cache = cache
-        self.finished = 0
-        self.work_cycles = 0
-        self._clock = clock
-        self._program = program
-
-    def run(self) -> Generator[simpy.Event, Any, None]:
-        answer: int | None = None
-        while True:
-            try:
-                access = self._program.send(answer)  # type: ignore[arg-type] # None starts it
-            except StopIteration:
-                break
-            if access.kind is Kind.WORK:
-                self.work_cycles += access.value
-                yield self._clock.cycles(access.value)
-                answer = 0
-            else:
-                yield from self.cache.access(access)
-                answer = self.cache.result
-        self.finished = self._clock.now
 
 
 def straight(accesses: Iterable[Access]) -> Program:
@@ -119,68 +111,86 @@ def run_coherent(spec: CoherenceSpec, programs: Sequence[Program]) -> CoherenceR
     monitor = Monitor(
         cores=len(programs), line_bytes=cache.line_bytes, lines=cache.sets * cache.ways
     )
-    fabric = _wire(spec, clock, monitor, len(programs))
-    cores = [_Core(clock, c, p) for c, p in zip(fabric.caches, programs, strict=False)]
-    run_to_completion(clock.env, [core.run() for core in cores], fabric.caches)
+    wired = _wire(spec, clock, monitor, len(programs))
+    cores = [Core(clock, c, p) for c, p in zip(wired.caches, programs, strict=False)]
+    run_to_completion(clock.env, [core.run() for core in cores], wired.caches)
     cycles = clock.now
+    busy = {name: min(taken, cycles) for name, taken in wired.busy_cycles().items()}
     clock.env.run()  # messages still under way
-    _check_copies(fabric, monitor)
+    _check_copies(wired, monitor)
     return CoherenceResult(
         cycles=cycles,
-        cores=tuple(_counts(core, n, monitor, spec, cycles) for n, core in enumerate(cores)),
+        cores=tuple(_counts(core, monitor, cycles) for core in cores),
         memory=dict(monitor.memory),
-        messages={str(kind): count for kind, count in fabric.messages.items()},
+        messages={str(kind): count for kind, count in wired.messages.items()},
+        busy_cycles=busy,
     )
 
 
-def _wire(spec: CoherenceSpec, clock: Clock, monitor: Monitor, cores: int) -> Bus | Wires:
+@dataclass(slots=True)
+class _Wired:
+    """The caches, whatever joins them, and what memory holds."""
+
+    caches: list[PrivateCache]
+    messages: Counter[On]
+    read_memory: Callable[[int], Sequence[int]]
+    busy_cycles: Callable[[], dict[str, int]]
+
+
+def _wire(spec: CoherenceSpec, clock: Clock, monitor: Monitor, cores: int) -> _Wired:
     if isinstance(spec.fabric, BusSpec):
         bus = Bus(clock, spec.fabric, spec.cache.line_bytes)
         bus.caches += [
             SnoopingCache(n, bus, spec.cache, spec.protocol, monitor) for n in range(cores)
         ]
-        return bus
+        return _Wired(
+            [*bus.caches], bus.messages, bus.read_memory, lambda: {"bus": bus.busy_cycles}
+        )
     nodes = spec.fabric.topology.nodes
     if cores > nodes:
         raise ValueError(f"{cores} programs for a network of {nodes} nodes")
-    wires = Wires(Network(clock, spec.fabric), spec.home, spec.cache.line_bytes)
-    wires.caches += [
-        DirectoryCache(n, wires, spec.cache, spec.protocol, monitor) for n in range(cores)
-    ]
-    wires.homes += [HomeNode(n, wires) for n in range(nodes)]
-    return wires
+    network = Network(clock, spec.fabric)
+    wires = Wires(network, spec.home, spec.cache.line_bytes)
+    caches = [DirectoryCache(n, wires, spec.cache, spec.protocol, monitor) for n in range(cores)]
+    homes = [HomeNode(n, wires) for n in range(nodes)]
+    wires.caches += caches
+    wires.homes += homes
+
+    def read_memory(line: int) -> Sequence[int]:
+        return homes[wires.home_of(line)].read_memory(line)
+
+    def busy_cycles() -> dict[str, int]:
+        flit_cycles = network.spec.flit_cycles
+        return {channel.name: channel.flits * flit_cycles for channel in network.channels}
+
+    return _Wired([*caches], wires.messages, read_memory, busy_cycles)
 
 
-def _check_copies(fabric: Bus | Wires, monitor: Monitor) -> None:
+def _check_copies(wired: _Wired, monitor: Monitor) -> None:
     """Every copy has the last values; so has memory, where no cache answers for the line."""
     answered = set()
-    for cache in fabric.caches:
+    for cache in wired.caches:
         for line in cache.copies():
             if line.state not in STABLE:
                 raise LawViolationError(f"{cache.name}: line {line.number} stayed in {line.state}")
             if line.state in READABLE:
                 monitor.check_copies(line.number, line.words, cache.name)
                 answered |= {line.number} if line.state in ("M", "O", "E") else set()
-    for number in {address // fabric.caches[0].spec.line_bytes for address in monitor.memory}:
+    for number in {address // wired.caches[0].spec.line_bytes for address in monitor.memory}:
         if number not in answered:
-            home = fabric if isinstance(fabric, Bus) else fabric.homes[fabric.home_of(number)]
-            monitor.check_copies(number, list(home.read_memory(number)), "memory")
+            monitor.check_copies(number, list(wired.read_memory(number)), "memory")
 
 
-def _counts(core: _Core, n: int, monitor: Monitor, spec: CoherenceSpec, cycles: int) -> CoreCounts:
-    misses = dict(monitor.misses[n])
-    accesses = monitor.hits[n] + monitor.upgrades[n] + sum(misses.values())
-    busy = core.work_cycles + accesses * spec.cache.hit_cycles
+def _counts(core: Core, monitor: Monitor, cycles: int) -> CoreCounts:
+    n = core.cache.core
     return CoreCounts(
+        accesses=core.accesses,
+        forwarded=core.forwarded,
         hits=monitor.hits[n],
         upgrades=monitor.upgrades[n],
-        misses=misses,
+        misses=dict(monitor.misses[n]),
         invalidations=monitor.invalidations[n],
         write_backs=monitor.write_backs[n],
         finished=core.finished,
-        account=CycleStack(
-            busy=busy,
-            stalls={StallCause.CACHE: core.finished - busy},
-            idle=cycles - core.finished,
-        ),
+        account=core.account(cycles),
     )

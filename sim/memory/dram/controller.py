@@ -2,90 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from enum import StrEnum
 
 import numpy as np
 
 from sim.clock import DeadlockError
-from sim.errors import SpecError
 from sim.memory.dram.device import Command, DramDevice
+from sim.memory.dram.queues import Access, RequestQueues
+from sim.memory.dram.refresh import RefreshSchedule
 from sim.memory.dram.requests import (
     CONFLICT,
     FORWARDED,
     HIT,
     MISS,
-    NEVER,
     WAITING,
     DramResult,
     Requests,
 )
+from sim.memory.dram.spec import FOREVER, ControllerSpec, PagePolicy, Stop
 from sim.memory.dram.timing import CommandTiming
-
-
-class PagePolicy(StrEnum):
-    """What becomes of a row after an access."""
-
-    OPEN = "open"
-    """It stays open until another row is wanted or the bank is refreshed."""
-    CLOSED = "closed"
-    """The access closes it, unless another waiting request wants it."""
-
-
-class Refresh(StrEnum):
-    """How cells are kept."""
-
-    NONE = "none"
-    ALL_BANK = "all-bank"
-    PER_BANK = "per-bank"
-
-
-class Stop(StrEnum):
-    """When a run ends."""
-
-    SERVED = "served"
-    """With the last data."""
-    ACCEPTED = "accepted"
-    """When the queue takes the last request."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ControllerSpec:
-    """What a controller is built of, and how it chooses."""
-
-    read_queue: int = 32
-    write_queue: int = 32
-    write_high_percent: int = 80
-    """Writes go first once more than this share of their queue is taken."""
-    write_low_percent: int = 20
-    """Reads go first again once less than this share is."""
-    page: PagePolicy = PagePolicy.OPEN
-    refresh: Refresh = Refresh.ALL_BANK
-    stop: Stop = Stop.SERVED
-
-    def __post_init__(self) -> None:
-        if min(self.read_queue, self.write_queue) < 1:
-            raise SpecError("a DRAM controller needs a queue of one request or more")
-        if not 0 <= self.write_low_percent <= self.write_high_percent <= 100:
-            raise SpecError("write_low_percent to write_high_percent should lie within 0 to 100")
-
-
-def check_refresh(device: DramDevice, spec: ControllerSpec) -> None:
-    """Raise SpecError where a standard has no refresh of single banks."""
-    if spec.refresh is Refresh.PER_BANK and not device.per_bank_refresh:
-        raise SpecError(f"{device.name} cannot refresh per bank; take all-bank or none")
-
-
-@dataclass(slots=True)
-class _Request:
-    """A request on its way."""
-
-    index: int
-    bank: int
-    row: int
-    transfer: int
-    write: bool
 
 
 @dataclass(slots=True)
@@ -94,12 +30,13 @@ class _Choice:
 
     command: Command
     bank: int
-    queue: list[_Request]
-    request: _Request | None
+    queue: list[Access]
+    access: Access | None
     """None for a refresh."""
 
 
-FOREVER = 2**62
+def _nobody(_: Access) -> None:
+    """Tell nobody that an access was served."""
 
 
 class DramController:
@@ -108,8 +45,8 @@ class DramController:
     Each tick takes one request into the queue, then issues one command on each command bus: a
     column access of a row that was opened for it; else the oldest refresh, which holds all else
     back; else the oldest request of the reads, or of the writes in write mode, whose command is
-    ready. A row that was opened for a request is not closed before its access. Ticks at which
-    nothing can happen are passed over.
+    ready. A row that was opened for a request is not closed before its access. Whoever runs it
+    calls `accept` and `step` in turn, and passes over the ticks before `next_tick`.
 
     Models: read and write queues with back-pressure; write mode between two marks; reads served
     from waiting writes, and equal writes merged; open or closed page; refresh by scope or by bank.
@@ -121,129 +58,87 @@ class DramController:
     latency of reads that are done by all reads issued.
     """
 
-    def __init__(self, device: DramDevice, spec: ControllerSpec) -> None:
-        check_refresh(device, spec)
+    def __init__(
+        self,
+        device: DramDevice,
+        spec: ControllerSpec,
+        on_served: Callable[[Access], None] = _nobody,
+    ) -> None:
+        """Start at tick 0; `on_served` hears of each access that a column command serves."""
         self.device = device
         self.spec = spec
+        self.tick = 0
         self.timing = CommandTiming(device)
         self.commands: list[tuple[int, int, int]] = []
         """Tick, command and bank of all that was issued."""
+        self._on_served = on_served
         self._rows: list[int | None] = [None] * device.banks
-        self._reads: list[_Request] = []
-        self._writes: list[_Request] = []
-        self._opened: list[_Request] = []
-        """Their row was opened for them; they left their queue."""
-        self._refreshes: list[tuple[Command, int]] = []
-        self._write_mode = False
-        self._tick = 0
+        self._queues = RequestQueues(spec)
+        self._refreshes = RefreshSchedule(device, spec)
         self._wake = FOREVER
-        per_bank = spec.refresh is Refresh.PER_BANK
-        self._interval = (
-            device.bank_refresh_interval_ticks if per_bank else device.refresh_interval_ticks
-        )
-        self._next_refresh = FOREVER if spec.refresh is Refresh.NONE else self._interval
-        self._refresh_turn = 0
+        self._quiet = False
 
-    def run(self, requests: Requests) -> DramResult:
-        """Serve one list of requests; a controller runs once."""
-        count = len(requests)
-        self._accepted = np.full(count, NEVER, dtype=np.int64)
-        self._done = np.full(count, NEVER, dtype=np.int64)
-        self._outcomes = np.full(count, WAITING, dtype=np.int64)
-        offered = 0
-        while True:
-            due = offered < count and requests.ticks[offered] <= self._tick
-            took = due and self._accept(requests, offered)
-            offered += took
-            if offered == count and self.spec.stop is Stop.ACCEPTED:
-                break
-            if offered == count and not (self._reads or self._writes or self._opened):
-                break
-            self._tick += 1
-            issued = self._step()
-            if not issued and not took and self.device.may_start(Command.ACT, self._tick):
-                self._pass_over(FOREVER if due or offered == count else requests.ticks[offered])
-        ended = self._tick
-        if self.spec.stop is Stop.SERVED:
-            ended = max(ended, int(self._done.max(initial=0)))
-        return DramResult(
-            ticks=ended,
-            tick_femtoseconds=self.device.tick_femtoseconds,
-            transfer_bytes=self.device.transfer_bytes,
-            peak_bytes_per_second=self.device.peak_bytes_per_second,
-            writes=requests.writes,
-            accepted=self._accepted,
-            done=self._done,
-            outcomes=self._outcomes,
-            commands=np.array(self.commands, dtype=np.int64).reshape(-1, 3),
-        )
+    @property
+    def waiting(self) -> int:
+        """Accesses taken whose data was not asked of the DRAM yet."""
+        return len(self._queues)
 
-    def _pass_over(self, next_offer: int) -> None:
-        """Go on to just before something can happen."""
-        until = min(self._wake, self._next_refresh)
-        if min(until, next_offer) >= FOREVER:
-            waiting = len(self._reads) + len(self._writes) + len(self._opened)
-            raise DeadlockError(f"tick {self._tick}: {waiting} DRAM requests wait for no command")
-        self._tick = max(self._tick, min(until - 1, int(next_offer)))
-
-    def _accept(self, requests: Requests, index: int) -> bool:
-        """Take a request in, unless its queue is full."""
-        transfer, write = int(requests.transfers[index]), bool(requests.writes[index])
-        if any(waiting.transfer == transfer for waiting in self._writes):
-            self._outcomes[index] = FORWARDED
-            self._done[index] = self._tick + 1
-        else:
-            queue = self._writes if write else self._reads
-            if len(queue) == (self.spec.write_queue if write else self.spec.read_queue):
-                return False
-            bank, row = int(requests.banks[index]), int(requests.rows[index])
-            queue.append(_Request(index, bank, row, transfer, write))
-        self._accepted[index] = self._tick
+    def accept(self, access: Access) -> bool:
+        """Take an access in at this tick, unless its queue is full."""
+        if self._queues.holds_write_of(access.transfer):
+            access.outcome = FORWARDED
+            access.done = self.tick + 1
+        elif not self._queues.take(access):
+            return False
+        access.accepted = self.tick
         return True
 
-    def _step(self) -> bool:
-        """Issue what this tick allows; return whether there was anything."""
+    def step(self, *, took: bool) -> None:
+        """Go to the next tick and issue what it allows; `took`: an access came in at the last."""
+        self.tick += 1
         self._wake = FOREVER
-        if self._tick == self._next_refresh:
-            self._next_refresh += self._interval
-            self._refreshes.extend(self._due_refreshes())
+        self._refreshes.tick(self.tick)
         issued = False
         for columns in (None,) if self.device.command_buses == 1 else (True, False):
             choice = self._choose(columns)
             if choice is not None:
                 self._issue(choice)
                 issued = True
-        return issued
+        self._quiet = not issued and not took and self.device.may_start(Command.ACT, self.tick)
 
-    def _due_refreshes(self) -> Iterator[tuple[Command, int]]:
-        if self.spec.refresh is Refresh.PER_BANK:
-            yield Command.REFB, self._refresh_turn
-            self._refresh_turn = (self._refresh_turn + 1) % self.device.banks
-        else:
-            for scope in range(self.device.scopes):
-                yield Command.REF, scope * self.device.banks_per_scope
+    def next_tick(self, next_offer: int) -> int:
+        """Return the tick to pass on to; the next after it is the first that can issue anything.
+
+        It is not past `next_offer`. DeadlockError where there is nothing to come.
+        """
+        if not self._quiet:
+            return self.tick
+        until = min(self._wake, self._refreshes.next_tick)
+        if min(until, next_offer) >= FOREVER:
+            waiting = f"{self.waiting} DRAM requests wait for no command"
+            raise DeadlockError(f"tick {self.tick}: {waiting}")
+        return max(self.tick, min(until - 1, next_offer))
 
     def _choose(self, columns: bool | None) -> _Choice | None:
         """Return what the column bus, the row bus or (None) the only bus shall do now."""
-        choice = self._first_ready(self._opened, columns)
-        if choice is None and self._refreshes:
+        choice = self._first_ready(self._queues.opened, columns)
+        if choice is None and self._refreshes.pending:
             return self._refresh_step(columns)
         if choice is None:
-            self._set_write_mode()
-            choice = self._first_ready(self._writes if self._write_mode else self._reads, columns)
+            choice = self._first_ready(self._queues.served_now(), columns)
         return choice
 
-    def _first_ready(self, queue: list[_Request], columns: bool | None) -> _Choice | None:
+    def _first_ready(self, queue: list[Access], columns: bool | None) -> _Choice | None:
         ready: _Choice | None = None
         oldest = FOREVER
-        for request in queue:
-            command = self._next_command(request)
-            bank = request.bank
+        for access in queue:
+            command = self._next_command(access)
+            bank = access.bank
             if not self._fits(command, columns) or self._closes_opened(command, bank):
                 continue
-            if request.index < oldest and self._can_issue(command, bank):
-                ready = _Choice(command, bank, queue, request)
-                oldest = request.index
+            if access.age < oldest and self._can_issue(command, bank):
+                ready = _Choice(command, bank, queue, access)
+                oldest = access.age
         return ready
 
     def _fits(self, command: Command, columns: bool | None) -> bool:
@@ -251,29 +146,25 @@ class DramController:
 
     def _can_issue(self, command: Command, bank: int) -> bool:
         earliest = self.timing.earliest(command, bank)
-        if earliest > self._tick:
+        if earliest > self.tick:
             self._wake = min(self._wake, earliest)
-        return earliest <= self._tick and self.device.may_start(command, self._tick)
+        return earliest <= self.tick and self.device.may_start(command, self.tick)
 
-    def _next_command(self, request: _Request) -> Command:
-        row = self._rows[request.bank]
+    def _next_command(self, access: Access) -> Command:
+        row = self._rows[access.bank]
         if row is None:
             return Command.ACT
-        if row != request.row:
+        if row != access.row:
             return Command.PRE
-        return Command.WR if request.write else Command.RD
+        return Command.WR if access.write else Command.RD
 
     def _closes_opened(self, command: Command, bank: int) -> bool:
         """Whether a command would close a row that still waits for the access it was opened for."""
-        if command is Command.PRE:
-            return any(request.bank == bank for request in self._opened)
-        if command is Command.PREA:
-            size = self.device.banks_per_scope
-            return any(request.bank // size == bank // size for request in self._opened)
-        return False
+        size = {Command.PRE: 1, Command.PREA: self.device.banks_per_scope}.get(command, 0)
+        return size > 0 and self._queues.opened_in(bank, bank + size)
 
     def _refresh_step(self, columns: bool | None) -> _Choice | None:
-        command, bank = self._refreshes[0]
+        command, bank = self._refreshes.pending[0]
         if command is Command.REF:
             scope = self._rows[bank : bank + self.device.banks_per_scope]
             if any(row is not None for row in scope):
@@ -284,56 +175,88 @@ class DramController:
             return None
         return _Choice(command, bank, [], None) if self._can_issue(command, bank) else None
 
-    def _set_write_mode(self) -> None:
-        spec, full = self.spec, 100 * len(self._writes)
-        if not self._write_mode:
-            above = full > spec.write_high_percent * spec.write_queue
-            self._write_mode = above or not self._reads
-        elif full < spec.write_low_percent * spec.write_queue and self._reads:
-            self._write_mode = False
-
     def _issue(self, choice: _Choice) -> None:
-        """Issue a command and move its request on."""
-        request, bank = choice.request, choice.bank
-        command = choice.command if request is None else self._with_precharge(choice, request)
-        if request is not None and self._outcomes[request.index] == WAITING:
-            found = {Command.ACT: MISS, Command.PRE: CONFLICT}
-            self._outcomes[request.index] = found.get(command, HIT)
-        self.timing.issue(command, bank, self._tick)
-        self.commands.append((self._tick, int(command), bank))
+        """Issue a command and move its access on."""
+        access, bank = choice.access, choice.bank
+        command = choice.command if access is None else self._with_precharge(choice, access)
+        self.timing.issue(command, bank, self.tick)
+        self.commands.append((self.tick, int(command), bank))
         if command is Command.PREA:
             size = self.device.banks_per_scope
             self._rows[bank : bank + size] = [None] * size
         elif command in (Command.PRE, Command.RDA, Command.WRA):
             self._rows[bank] = None
-        if request is None:
-            if command in (Command.REF, Command.REFB):
-                self._refreshes.pop(0)
-        elif command is Command.ACT:
-            self._rows[bank] = request.row
-            choice.queue.remove(request)
-            self._opened.append(request)
-        elif command is not Command.PRE:
-            choice.queue.remove(request)
-            data = self.device.write_ticks if request.write else self.device.read_ticks
-            self._done[request.index] = self._tick + data
+        if access is not None:
+            self._move_on(access, command, choice.queue)
+        elif command in (Command.REF, Command.REFB):
+            self._refreshes.pending.popleft()
 
-    def _with_precharge(self, choice: _Choice, request: _Request) -> Command:
+    def _move_on(self, access: Access, command: Command, queue: list[Access]) -> None:
+        if access.outcome == WAITING:
+            access.outcome = {Command.ACT: MISS, Command.PRE: CONFLICT}.get(command, HIT)
+        if command is Command.PRE:
+            return
+        queue.remove(access)
+        if command is Command.ACT:
+            self._rows[access.bank] = access.row
+            self._queues.opened.append(access)
+            return
+        data = self.device.write_ticks if access.write else self.device.read_ticks
+        access.done = self.tick + data
+        self._on_served(access)
+
+    def _with_precharge(self, choice: _Choice, access: Access) -> Command:
         """Return an access's command, with auto-precharge where the policy asks for it."""
         command = choice.command
         closing = {Command.RD: Command.RDA, Command.WR: Command.WRA}.get(command)
         if self.spec.page is PagePolicy.OPEN or closing is None:
             return command
-        others = (*self._reads, *self._writes, *self._opened)
-        wanted = any(
-            other is not request and (other.bank, other.row) == (request.bank, request.row)
-            for other in others
-        )
-        if wanted or self.timing.earliest(closing, request.bank) > self._tick:
+        if self._queues.wants_same_row(access):
             return command
-        return closing
+        return command if self.timing.earliest(closing, access.bank) > self.tick else closing
 
 
 def simulate(device: DramDevice, requests: Requests, spec: ControllerSpec) -> DramResult:
     """Run the readable reference over one channel's requests; its commands are kept."""
-    return DramController(device, spec).run(requests)
+    controller = DramController(device, spec)
+    accesses = [
+        Access(
+            age=age,
+            bank=int(requests.banks[age]),
+            row=int(requests.rows[age]),
+            transfer=int(requests.transfers[age]),
+            write=bool(requests.writes[age]),
+        )
+        for age in range(len(requests))
+    ]
+    _serve(controller, accesses, [int(tick) for tick in requests.ticks])
+    done = np.array([access.done for access in accesses], dtype=np.int64)
+    ended = controller.tick
+    if spec.stop is Stop.SERVED:
+        ended = max(ended, int(done.max(initial=0)))
+    return DramResult(
+        ticks=ended,
+        tick_femtoseconds=device.tick_femtoseconds,
+        transfer_bytes=device.transfer_bytes,
+        peak_bytes_per_second=device.peak_bytes_per_second,
+        writes=requests.writes,
+        accepted=np.array([access.accepted for access in accesses], dtype=np.int64),
+        done=done,
+        outcomes=np.array([access.outcome for access in accesses], dtype=np.int64),
+        commands=np.array(controller.commands, dtype=np.int64).reshape(-1, 3),
+    )
+
+
+def _serve(controller: DramController, accesses: list[Access], ticks: list[int]) -> None:
+    """Offer accesses in their order, each from its tick on, until the controller may stop."""
+    early = controller.spec.stop is Stop.ACCEPTED
+    count, offered = len(accesses), 0
+    while True:
+        due = offered < count and ticks[offered] <= controller.tick
+        took = due and controller.accept(accesses[offered])
+        offered += took
+        if offered == count and (early or controller.waiting == 0):
+            return
+        controller.step(took=took)
+        known = offered < count and not due
+        controller.tick = controller.next_tick(ticks[offered] if known else FOREVER)

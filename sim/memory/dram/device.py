@@ -77,6 +77,8 @@ class DramDevice:
     """From a read command to the end of its data."""
     write_ticks: int
     """From a write command to the end of its data."""
+    burst_ticks: int
+    """That a transfer takes on its data bus."""
     scope_level: int
     """The level whose nodes are refreshed at once."""
     refresh_interval_ticks: int

@@ -7,10 +7,10 @@ import numpy.typing as npt
 
 from sim.errors import SpecError
 from sim.memory.dram.compiled import simulate_compiled
-from sim.memory.dram.controller import ControllerSpec
 from sim.memory.dram.device import DramDevice
 from sim.memory.dram.mapping import AddressMapping
 from sim.memory.dram.requests import DramResult, Ints, Requests
+from sim.memory.dram.spec import ControllerSpec
 
 
 def make_requests(

@@ -15,6 +15,9 @@ from sim.spec import Strict, read_spec_file, validate
 from sim.units import Ticks
 
 FOLDER = Path(__file__).parent / "standards"
+CLOCKS_OF_ANY_SPEED = frozenset(("BL", "CCD_S", "CS"))
+"""A burst, the least distance of bursts and a change of rank take clocks, whatever their length;
+all else in a timing is a time."""
 E = TypeVar("E")
 _TERM = re.compile(r"\s*([+-]?)\s*([A-Z][A-Z_]*|[0-9]+)")
 
@@ -80,6 +83,8 @@ class DramStandard(Strict):
     title: str
     kind: Literal["chip"]
     sources: Mapping[str, str]
+    note: str = ""
+    """What could not be held against a source, or differs between sources."""
     protocol: ProtocolSpec
     organisations: Mapping[str, OrganisationSpec]
     timings: Mapping[str, TimingSpec]
@@ -99,11 +104,17 @@ def load_standard(name: str) -> DramStandard:
 
 
 def load_device(
-    standard: str, organisation: str, timing: str, *, ranks: int | None = None
+    standard: str,
+    organisation: str,
+    timing: str,
+    *,
+    ranks: int | None = None,
+    clock_ticks: int | None = None,
 ) -> DramDevice:
     """Settle one channel of a standard's part at one speed, with its own or another rank count.
 
-    Raises SpecError for a name that the standard does not have, and for ranks where it has none.
+    `clock_ticks` is the femtoseconds of a clock slower than the speed's own. Raises SpecError for
+    a name that the standard does not have, for ranks where it has none, and for a faster clock.
     """
     spec = load_standard(standard)
     part = _entry(spec.organisations, organisation, f"{spec.name} has no organisation")
@@ -112,6 +123,8 @@ def load_device(
         if "rank" not in part.levels:
             raise SpecError(f"{organisation} has no ranks to set")
         part = part.model_copy(update={"levels": {**part.levels, "rank": ranks}})
+    if clock_ticks is not None:
+        speed = _slowed(speed, clock_ticks, timing)
     return _Settler(spec.protocol, part, speed).device(f"{organisation} {timing}")
 
 
@@ -119,6 +132,25 @@ def _entry(entries: Mapping[str, E], name: str, problem: str) -> E:
     if name not in entries:
         raise SpecError(f"{problem} '{name}'{did_you_mean(name, entries)}")
     return entries[name]
+
+
+def _slowed(speed: TimingSpec, clock_ticks: int, name: str) -> TimingSpec:
+    """Return a speed at a slower clock: its times stay, so they take fewer of the longer clocks."""
+    if clock_ticks < speed.clock:
+        raise SpecError(f"{name} has a clock of {speed.clock} fs; {clock_ticks} fs is faster")
+
+    def clocks(count: int) -> int:
+        return -(-count * speed.clock // clock_ticks)
+
+    cycles = {
+        name: value
+        if name in CLOCKS_OF_ANY_SPEED
+        else clocks(value)
+        if isinstance(value, int)
+        else {width: clocks(count) for width, count in value.items()}
+        for name, value in speed.cycles.items()
+    }
+    return speed.model_copy(update={"clock": clock_ticks, "cycles": cycles})
 
 
 class _Settler:
@@ -166,6 +198,7 @@ class _Settler:
             ticks_per_clock=self.scale,
             read_ticks=(self.clocks["CL"] + burst) * self.scale,
             write_ticks=(self.clocks["CWL"] + burst) * self.scale,
+            burst_ticks=burst * self.scale,
             scope_level=self._level(protocol.refresh_scope),
             refresh_interval_ticks=-(-protocol.refresh_interval // self.speed.clock) * self.scale,
             per_bank_refresh=part.bank_refresh_time is not None,

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from fractions import Fraction
 
-from sim.memory.network.network import NetworkSpec
+from sim.memory.network.spec import NetworkSpec
 
 Flow = tuple[int, int]
 

@@ -10,65 +10,15 @@ from collections import deque
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
 
 import simpy
 
 from sim.clock import Clock
 from sim.memory.network.arbiter import RoundRobin, Settled
-from sim.memory.network.topology import Topology
+from sim.memory.network.spec import NetworkSpec
 from sim.stalls import CycleStack, StallCause
 
-Arbitration = Literal["flow", "port"]
 Lane = Hashable
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NetworkSpec:
-    """A network's shape and times; ValueError where a number makes no network."""
-
-    topology: Topology
-    flit_bytes: int = 16
-    """The unit of buffers and credits."""
-    width_bytes: int = 16
-    """What a channel carries a cycle; a flit wider than that takes several cycles."""
-    router_cycles: int = 1
-    """From a buffer's input to the channel out, at each router."""
-    link_cycles: int = 1
-    """Along a channel's wires."""
-    credit_cycles: int = 1
-    """From a flit's leaving until the sender before knows of the free place."""
-    buffer_flits: int = 8
-    """Places of each input buffer: of each flow's, or of each port's and lane's."""
-    arbitration: Arbitration = "flow"
-    """`flow`: a buffer for each (source, target), turns flit by flit: shares are max-min fair.
-    `port`: a buffer for each input port and lane, turns packet by packet (wormhole): a packet may
-    wait behind one that is blocked, and a flow that joins late gets more than one that joined
-    early."""
-
-    def __post_init__(self) -> None:
-        least = {
-            "flit_bytes": 1,
-            "width_bytes": 1,
-            "router_cycles": 0,
-            "link_cycles": 1,
-            "credit_cycles": 1,
-            "buffer_flits": 1,
-        }
-        for name, bound in least.items():
-            if getattr(self, name) < bound:
-                raise ValueError(f"{name} is {getattr(self, name)}, must be at least {bound}")
-        if self.arbitration not in ("flow", "port"):
-            raise ValueError(f"arbitration is '{self.arbitration}', must be 'flow' or 'port'")
-
-    @property
-    def flit_cycles(self) -> int:
-        """Cycles for which a flit occupies a channel."""
-        return -(-self.flit_bytes // self.width_bytes)
-
-    def flits(self, payload_bytes: int) -> int:
-        """Flits of a packet; an empty one still has a head."""
-        return max(1, -(-payload_bytes // self.flit_bytes))
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -135,6 +85,7 @@ class Channel:
         self._turns = RoundRobin()
         self._asking: dict[int, _Buffer] = {}
         self._room: dict[Lane, int] = {}
+        self._credits: deque[tuple[int, Lane]] = deque()  # under way: (cycle of arrival, lane)
         self._holder: dict[Lane, Packet] = {}
         self._free_at = 0
         self._alarm = -1
@@ -145,10 +96,14 @@ class Channel:
         self._asking[buffer.number] = buffer
         self._wake()
 
-    def credit(self, lane: Lane) -> None:
-        """Note a free place in the buffer beyond."""
-        self._room[lane] += 1
-        self._wake()
+    def credit(self, lane: Lane, at: int) -> None:
+        """Note that at a cycle to come there is a free place more in the buffer beyond.
+
+        It is counted when the channel next decides, and wakes the channel only if blocked.
+        """
+        self._credits.append((at, lane))
+        if self._blocked_since >= 0:
+            self._wake(at)
 
     def account(self, total_cycles: int) -> CycleStack:
         """Where the channel's cycles went, from 0 to `total_cycles`."""
@@ -161,12 +116,14 @@ class Channel:
             idle=total_cycles - busy - blocked,
         )
 
-    def _wake(self) -> None:
+    def _wake(self, at: int = 0) -> None:
+        """Decide as soon as the wires are free, and not before a cycle."""
         clock = self._network.clock
-        at = max(clock.now, self._free_at)
+        now = clock.now
+        at = max(at, now, self._free_at)
         if self._alarm != at:
             self._alarm = at
-            Settled(clock.env, (at - clock.now) * clock.period_ticks, self._arbitrate)
+            Settled(clock.env, (at - now) * clock.period_ticks, self._arbitrate)
 
     def _may_pass(self, flit: _Flit) -> bool:
         lane = flit.packet.lanes[flit.hop]
@@ -180,13 +137,18 @@ class Channel:
 
     def _arbitrate(self, _event: simpy.Event) -> None:
         now = self._network.clock.now
-        self._alarm = -1
-        if not self._asking:
+        if self._alarm == now:
+            self._alarm = -1
+        if not self._asking or now < self._free_at:
             return
+        while self._credits and self._credits[0][0] <= now:
+            self._room[self._credits.popleft()[1]] += 1
         able = [n for n, buffer in self._asking.items() if self._may_pass(buffer.flits[0])]
         if not able:
             if self._blocked_since < 0:
                 self._blocked_since = now
+            if self._credits:
+                self._wake(self._credits[0][0])
             return
         if self._blocked_since >= 0:
             self.blocked_cycles += now - self._blocked_since
@@ -208,11 +170,15 @@ class Channel:
             self._holder.pop(lane, None)
         network.after(self.latency_cycles, partial(network.arrive, flit))
         if buffer.upstream is not None:
-            credit = partial(buffer.upstream.credit, buffer.lane)
-            network.after(network.spec.credit_cycles, credit)
+            buffer.upstream.credit(buffer.lane, now + network.spec.credit_cycles)
         if buffer.flits:
-            # the buffer shows its next flit a cycle later: one read a cycle
-            network.after(1, buffer.ask)
+            following = buffer.flits[0]
+            # the buffer shows its next flit a cycle later: one read a cycle; these wires, too,
+            # take a cycle at least
+            if following.packet.channels[following.hop] is self:
+                self._asking[buffer.number] = buffer
+            else:
+                network.after(1, buffer.ask)
 
 
 class Network:
@@ -239,6 +205,7 @@ class Network:
             pair: Channel(self, "{}->{}".format(*pair), through) for pair in topology.links()
         }
         self._buffers: dict[Hashable, _Buffer] = {}
+        self._ways: dict[tuple[int, int], tuple[list[Channel], list[Lane]]] = {}
 
     @property
     def channels(self) -> list[Channel]:
@@ -253,23 +220,20 @@ class Network:
         nodes = self.spec.topology.nodes
         if not (0 <= source < nodes and 0 <= target < nodes):
             raise ValueError(f"no way from {source} to {target} among {nodes} nodes")
-        hops = self.spec.topology.route(source, target)
         flow = (source, target)
-        by_flow = self.spec.arbitration == "flow"
+        if flow not in self._ways:
+            self._ways[flow] = self._way(source, target)
+        channels, lanes = self._ways[flow]
         packet = Packet(
             source=source,
             target=target,
             flits=self.spec.flits(payload_bytes),
-            channels=[
-                self._inject[source],
-                *(self._links[hop.source, hop.target] for hop in hops),
-                self._eject[target],
-            ],
-            lanes=[flow] * (len(hops) + 2) if by_flow else [0, *(hop.lane for hop in hops), 0],
+            channels=channels,
+            lanes=lanes,
             sent=self.clock.now,
             arrived=self.clock.env.event(),
         )
-        buffer = self._buffer(None, flow if by_flow else source)
+        buffer = self._buffer(None, flow if self.spec.arbitration == "flow" else source)
         for number in range(packet.flits):
             buffer.push(_Flit(packet, number))
         return packet.arrived
@@ -291,6 +255,15 @@ class Network:
         if flit.number + 1 == packet.flits:
             packet.delivered = self.clock.now
             packet.arrived.succeed(packet)
+
+    def _way(self, source: int, target: int) -> tuple[list[Channel], list[Lane]]:
+        """Return the channels from node to node, and the lane on each."""
+        hops = self.spec.topology.route(source, target)
+        links = (self._links[hop.source, hop.target] for hop in hops)
+        channels = [self._inject[source], *links, self._eject[target]]
+        if self.spec.arbitration == "flow":
+            return channels, [(source, target)] * len(channels)
+        return channels, [0, *(hop.lane for hop in hops), 0]
 
     def _buffer(self, upstream: Channel | None, lane: Lane) -> _Buffer:
         key = (upstream, lane)

@@ -12,12 +12,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from math import gcd, prod
+from math import prod
 
 import numpy as np
 import numpy.typing as npt
 
-from sim.memory.flat import FlatMemory
+from sim.memory.port import MemoryPort
 from sim.tpu.array.systolic import FULL_RATE, ArraySpec, Dataflow, Gemm, Rate
 
 Numbers = npt.NDArray[np.int64]
@@ -111,24 +111,22 @@ class Channel:
 
     Models: main memory's bandwidth, shared by reads and writes; optionally a narrower port of the
     core, with one lane for each direction.
-    Ignores: all that `memory.flat.FlatMemory` ignores; requests on the port (only data is counted).
-    Source: as `memory.flat.FlatMemory`.
+    Ignores: all that `memory.port.MemoryPort` ignores; requests on the port (only data is counted).
+    Source: as `memory.port.MemoryPort`.
     """
 
-    def __init__(self, dram: FlatMemory, *, port_bytes_per_cycle: int | None = None) -> None:
+    def __init__(self, dram: MemoryPort, *, port_bytes_per_cycle: int | None = None) -> None:
         if port_bytes_per_cycle is not None and port_bytes_per_cycle < 1:
             raise ValueError(f"a port of {port_bytes_per_cycle} bytes a cycle moves nothing")
         self.latency_cycles = dram.latency_cycles
         """From a request to its first byte."""
         self.port_bytes_per_cycle = port_bytes_per_cycle
         """In each direction; None where only main memory limits."""
-        rate = dram.spec.sustained_bytes_per_second
-        common = gcd(dram.clock_hz, rate)
-        self._cycles, self._bytes = dram.clock_hz // common, rate // common
+        self._dram = dram
 
     def busy_cycles(self, read: Numbers, written: Numbers) -> Numbers:
         """Cycles that hold the channel for so many bytes in and out, each rounded up."""
-        shared: Numbers = -(-(read + written) * self._cycles // self._bytes)
+        shared = self._dram.busy_cycles(read, written)
         if self.port_bytes_per_cycle is None:
             return shared
         inward = -(-read // self.port_bytes_per_cycle)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TextIO
 
 from sim.errors import CapacityError
-from sim.memory.flat import FlatMemory
+from sim.memory.port import MemoryPort
 from sim.spec import MemorySpec
 from sim.tpu.array.systolic import SystolicSchedule
 from sim.tpu.memory.blocks import (
@@ -177,7 +177,7 @@ def _memory(config: ScaleSimConfig) -> ArrayMemory:
             "latency_ticks": "0 ns",
         }
     )
-    channel = Channel(FlatMemory(memory, CLOCK_HZ))
+    channel = Channel(MemoryPort(memory, CLOCK_HZ))
     return ArrayMemory(a=a, b=b, c=c, partial_bytes=WORD_BYTES, channel=channel)
 
 

@@ -9,7 +9,7 @@ BARRIER = 2 * 3 * 42  # three rounds of two trips to the last-level cache
 
 
 def work(cycles, *, shared=0, dram=0):
-    return CoreWork(stack=CycleStack(busy=cycles), shared_bytes=shared, dram_bytes=dram)
+    return CoreWork(stack=CycleStack(busy=cycles), shared_bytes=shared, dram_read_bytes=dram)
 
 
 def test_eight_cores_need_three_rounds_to_meet():

@@ -89,7 +89,7 @@ def test_a_cache_grows_by_what_is_appended_to_it():
     machine.start(trace_of(append, tensors=tensors))
     for _ in range(3):
         machine.lower(append, None)
-    assert ("cache", None, 192) in machine.state_key(0)
+    assert ("cache", None, 192, False) in machine.state_key(0)
 
 
 def test_a_gather_leaves_nothing_of_the_table_in_l2():

@@ -5,12 +5,12 @@ import pytest
 from sim.errors import LawViolationError
 from sim.memory.coherent import protocol
 from sim.memory.coherent.cache import PrivateCacheSpec, add, load, store, work
-from sim.memory.coherent.directory import HomeSpec
 from sim.memory.coherent.monitor import MissClass, Monitor
 from sim.memory.coherent.protocol import Do, Home, On, State
 from sim.memory.coherent.snooping import BusSpec
 from sim.memory.coherent.system import CoherenceSpec, run_coherent, straight
-from sim.memory.network.network import NetworkSpec
+from sim.memory.coherent.wires import HomeSpec
+from sim.memory.network.spec import NetworkSpec
 from sim.memory.network.topology import Crossbar, Mesh
 
 BUS = BusSpec(width_bytes=16, snoop_cycles=4, memory_cycles=60)
@@ -222,3 +222,15 @@ def test_numbers_that_make_no_machine_are_errors(make, message):
 def test_an_address_between_words_is_an_error():
     with pytest.raises(ValueError, match="address 12 is that of no 8-byte word"):
         run(BUS, [load(12)])
+
+
+def test_a_bus_is_taken_for_snoop_memory_and_transfer_of_each_miss():
+    result = run(BUS, [load(64), load(72), load(128)])
+    assert result.busy_cycles == {"bus": 2 * (4 + 60 + 4)}
+
+
+def test_channels_are_taken_for_the_flits_they_carry():
+    # line 1 lives at node 1: a request of one flit there, five of data back, a word that it is done
+    result = run(CROSSBAR, [load(64), work(LATER)])
+    taken = {name: busy for name, busy in result.busy_cycles.items() if busy}
+    assert taken == {"into 0": 2, "out of 1": 2, "into 1": 5, "out of 0": 5}

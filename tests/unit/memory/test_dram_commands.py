@@ -159,8 +159,8 @@ def test_an_all_bank_refresh_closes_rows_and_holds_activates_for_trfc():
     assert commands(result)[2:] == [
         (late, "PREA", 0),
         (late + 16, "REF", 0),
-        (late + 16 + 433, "ACT", 3),
-        (late + 16 + 433 + 16, "RD", 3),
+        (late + 16 + 421, "ACT", 3),
+        (late + 16 + 421 + 16, "RD", 3),
     ]
 
 
@@ -238,6 +238,10 @@ def test_unknown_names_are_told_with_the_nearest():
         AddressMapping(device("ddr4"), "RoBaRaCoC")
     with pytest.raises(SpecError, match="has no ranks"):
         device("hbm2", ranks=2)
+
+
+def test_every_standard_says_what_was_not_held_against_its_source():
+    assert all(load_standard(name).note for name in PARTS)
 
 
 def test_all_scope_commands_stand_above_the_bank():

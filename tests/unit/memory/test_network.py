@@ -5,7 +5,8 @@ import simpy
 
 from sim.clock import Clock
 from sim.memory.network.bounds import round_trip_flits, zero_load_cycles
-from sim.memory.network.network import Network, NetworkSpec
+from sim.memory.network.network import Network
+from sim.memory.network.spec import NetworkSpec
 from sim.memory.network.topology import Crossbar, Mesh, Ring
 
 

@@ -1,12 +1,12 @@
 """A small array with SRAMs and a memory of whole bytes a cycle, for cases worked by hand."""
 
-from sim.memory.flat import FlatMemory
+from sim.memory.port import MemoryPort
 from sim.spec import MemorySpec
 from sim.tpu.array.systolic import ArraySpec, Dataflow
 from sim.tpu.memory.blocks import ArrayMemory, ArrayUnit, Channel, OperandStore
 
 
-def dram(bytes_per_cycle: int, *, latency_cycles: int = 0) -> FlatMemory:
+def dram(bytes_per_cycle: int, *, latency_cycles: int = 0) -> MemoryPort:
     """Main memory of a machine at 1 GHz."""
     spec = MemorySpec(
         kind="test",
@@ -14,7 +14,7 @@ def dram(bytes_per_cycle: int, *, latency_cycles: int = 0) -> FlatMemory:
         bandwidth_bytes_per_second=f"{bytes_per_cycle} GB/s",
         latency_ticks=f"{latency_cycles} ns",
     )
-    return FlatMemory(spec, 10**9)
+    return MemoryPort(spec, 10**9)
 
 
 def unit(dataflow: str = "ws", *, overlapped: bool = False, count: int = 1) -> ArrayUnit:

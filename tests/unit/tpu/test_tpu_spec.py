@@ -5,7 +5,7 @@ from tpu_cases import spec
 
 from sim.errors import SpecError
 from sim.lowering import DRAM
-from sim.memory.flat import FlatMemory
+from sim.memory.port import MemoryPort
 from sim.tpu.machine import TpuMachine
 
 
@@ -19,7 +19,7 @@ def test_a_tpu_v3_core_has_half_of_the_chips_published_peaks() -> None:
 
 def test_a_first_byte_from_hbm_takes_399_cycles() -> None:
     tpu = spec("tpu-v3-core")
-    assert FlatMemory(tpu.memory, tpu.clock_hz).latency_cycles == 399  # 424 ns of 940 MHz
+    assert MemoryPort(tpu.memory, tpu.clock_hz).latency_cycles == 399  # 424 ns of 940 MHz
 
 
 def test_levels_go_from_the_units_outwards() -> None:

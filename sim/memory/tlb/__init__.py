@@ -1,0 +1,1 @@
+"""Address translation: TLBs, page walks and the loads of the page walker."""
