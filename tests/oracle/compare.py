@@ -21,9 +21,9 @@ torch.set_num_threads(1)
 
 
 def build(model_class: Any, config: Any) -> nn.Module:
-    """Return a model of a transformers class in float32, in evaluation mode, plain attention."""
-    model = model_class._from_config(config, attn_implementation="eager", dtype=torch.float32)
-    return model.eval()
+    """Return a model of a transformers class (or Auto class): float32, evaluating, plain attention."""
+    make = getattr(model_class, "_from_config", None) or model_class.from_config
+    return make(config, attn_implementation="eager", dtype=torch.float32).eval()
 
 
 def fill(model: nn.Module, state: Mapping[str, Values]) -> None:
