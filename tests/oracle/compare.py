@@ -21,7 +21,7 @@ torch.set_num_threads(1)
 
 
 def build(model_class: Any, config: Any) -> nn.Module:
-    """Return a model of a transformers class (or Auto class): float32, evaluating, plain attention."""
+    """Return a model of a transformers class, or of an Auto class: float32, plain attention."""
     make = getattr(model_class, "_from_config", None) or model_class.from_config
     return make(config, attn_implementation="eager", dtype=torch.float32).eval()
 

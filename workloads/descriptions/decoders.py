@@ -27,12 +27,13 @@ def common(keys: Keys, *, context: int | None = None) -> dict[str, Any]:
 
     `context` is the default of a family whose positions set no limit.
     """
-    width = keys.need("hidden_size", "n_embd", "d_model", "n_embed")
-    heads = keys.need("num_attention_heads", "n_head", "num_heads")
-    head_dim = keys.get("head_dim")
-    if head_dim is None:
-        if not (isinstance(width, int) and isinstance(heads, int)) or heads < 1 or width % heads:
-            raise keys.error("hidden_size must be a multiple of num_attention_heads")
+    width = keys.whole("hidden_size", "n_embd", "d_model", "n_embed")
+    heads = keys.whole("num_attention_heads", "n_head", "num_heads")
+    if keys.get("head_dim") is not None:
+        head_dim = keys.whole("head_dim")
+    elif width % heads:
+        raise keys.error("hidden_size must be a multiple of num_attention_heads")
+    else:
         head_dim = width // heads
     contexts = ("max_position_embeddings", "n_positions", "n_ctx", "seq_length")
     return {
@@ -102,7 +103,7 @@ def rope_scaling(keys: Keys) -> RopeScaling | None:
 
 def sliding(keys: Keys, default: str = "all") -> dict[str, Any]:
     """Read the sliding window, and which layers have it."""
-    window, kinds = keys.get("sliding_window"), keys.get("layer_types")
+    window, kinds = keys.get("sliding_window"), keys.listed("layer_types")
     if window is None or kinds is None:
         return {"sliding_window": window, "sliding_layers": default}
     slides = [kind == "sliding_attention" for kind in kinds]
@@ -156,7 +157,7 @@ def qwen2(keys: Keys) -> DecoderConfig:
     keys.only("use_mrope", False)
     for unused in ("sliding_window", "max_window_layers"):
         keys.get(unused)
-    for kind in keys.get("layer_types", default=()):
+    for kind in keys.listed("layer_types") or ():
         if kind != "full_attention":
             raise keys.error(f"key 'layer_types': only 'full_attention' is known here, got {kind}")
     return DecoderConfig(**llama_like(keys), qkv_bias=True)

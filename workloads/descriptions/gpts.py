@@ -40,9 +40,9 @@ def gpt2(keys: Keys) -> DecoderConfig:
 
 def gpt_neo(keys: Keys) -> DecoderConfig:
     """GPT-Neo: GPT-2 with unscaled scores, every other layer local, no bias on q, k and v."""
-    patterns = keys.get("attention_types", default=[[["global", "local"], 1]])
+    patterns = keys.listed("attention_types") or []
     keys.get("attention_layers")  # the same, written out
-    if any(list(pattern) != ["global", "local"] for pattern, _ in patterns):
+    if any(not isinstance(p, list) or p[:1] != [["global", "local"]] for p in patterns):
         raise keys.error("key 'attention_types': only ['global', 'local'] in turn is known here")
     return DecoderConfig(
         **gpt_like(keys),

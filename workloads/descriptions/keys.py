@@ -88,6 +88,20 @@ class Keys:
             raise self.error(f"key '{names[0]}' is missing; add it")
         return value
 
+    def whole(self, *names: str) -> int:
+        """Return the value of a key that must be there, a whole number above 0."""
+        value = self.need(*names)
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise self.error(f"key '{names[0]}': must be a whole number above 0, got {value!r}")
+        return value
+
+    def listed(self, name: str) -> list[Any] | None:
+        """Return the value of a key that holds a list; None where it is not there."""
+        value = self.get(name)
+        if value is not None and not isinstance(value, list):
+            raise self.error(f"key '{name}': must be a list, got {value!r}")
+        return value
+
     def inside(self, name: str) -> Keys:
         """Return the keys of a key that holds keys of its own; none where it is not there."""
         value = self.get(name, default={})
