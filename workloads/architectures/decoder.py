@@ -32,10 +32,9 @@ def block(x: Array, config: DecoderConfig, start: int, *, local: bool) -> Array:
     h = norm(x, config, "attention.norm")  # [B, T, C]
     if config.parallel != "none":
         g = h if config.parallel == "one_norm" else norm(x, config, "mlp.norm")  # [B, T, C]
-        x = ops.add(
-            x, attend(h, config, start, local=local), name="attention.residual", buffer=RESIDUAL
-        )
-        return ops.add(x, feed_forward(g, config), name="mlp.residual", buffer=RESIDUAL)
+        h = attend(h, config, start, local=local)  # [B, T, C]
+        h = ops.add(h, feed_forward(g, config), name="mlp.and_attention", buffer=h.name)
+        return ops.add(x, h, name="mlp.residual", buffer=RESIDUAL)  # [B, T, C]
     h = after(attend(h, config, start, local=local), config, "attention.norm_after")  # [B, T, C]
     x = ops.add(x, h, name="attention.residual", buffer=RESIDUAL)  # [B, T, C]
     h = norm(x, config, "mlp.norm")  # [B, T, C]

@@ -76,6 +76,10 @@ class DecoderConfig(ModelConfig):
             raise ValueError("the rotated part of a head must be even for rotary positions")
         if self.rotated > self.head_dim:
             raise ValueError("a head has no more elements to rotate than head_dim")
+        if self.norm_after and self.parallel != "none":
+            raise ValueError("norm_after has no meaning where the halves of a layer are parallel")
+        if self.norm_offset and self.norm == "layernorm":
+            raise ValueError("norm_offset is of rmsnorm")
         return self
 
     @property
