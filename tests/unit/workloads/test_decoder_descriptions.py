@@ -148,8 +148,7 @@ def test_llama3_scaling_is_read_into_words() -> None:
         (
             "llama",
             {"rope_parameters": {"rope_type": "yarn", "factor": 4.0}},
-            "key 'rope_parameters': key 'rope_type': only 'default' or 'linear' or 'llama3' is "
-            "known here, got 'yarn'",
+            "key 'rope_parameters': key 'rope_type': only 'default' or 'linear' or .* got 'yarn'",
         ),
         (
             "llama",
@@ -208,6 +207,6 @@ def test_what_is_not_modelled_is_refused_by_its_key(
 def test_a_broken_config_json_is_named(tmp_path: Path) -> None:
     path = tmp_path / "config.json"
     path.write_text('{"model_type": "gpt2",')
-    with pytest.raises(ModelError, match="config.json: not valid JSON: .*line 1") as error:
+    with pytest.raises(ModelError, match=r"config\.json: not valid JSON: .*line 1") as error:
         load_config(path)
     assert "\n" not in str(error.value)
