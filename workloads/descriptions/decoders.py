@@ -68,20 +68,27 @@ def rotary(keys: Keys, head_dim: int, *, part: float = 1.0) -> dict[str, Any]:
     if old is not None and new is not None:
         raise keys.error("keys 'rope_scaling' and 'rope_parameters' mean the same; keep one")
     inner = keys.inside(name)
-    theta = keys.get("rope_theta", "rotary_emb_base", default=inner.get("rope_theta"))
-    part = keys.get(
-        "partial_rotary_factor", "rotary_pct", default=inner.get("partial_rotary_factor") or part
-    )
+    theta = _either(keys, inner, "rope_theta", "rotary_emb_base", default=10_000.0)
+    part = _either(keys, inner, "partial_rotary_factor", "rotary_pct", default=part)
     scaling = rope_scaling(inner)
     inner.close()
     if not isinstance(part, int | float) or not 0 < part <= 1:
         raise keys.error(f"key 'partial_rotary_factor': must be above 0, at most 1, got {part!r}")
     return {
         "positions": "rotary",
-        "rope_theta": theta or 10_000.0,
+        "rope_theta": theta,
         "rope_dims": int(head_dim * part),
         "rope_scaling": scaling,
     }
+
+
+def _either(keys: Keys, inner: Keys, *names: str, default: float) -> Any:
+    """Return a value that may stand outside or inside the rotary keys."""
+    outside, inside = keys.get(*names), inner.get(names[0])
+    if outside is not None and inside is not None and inside != outside:
+        raise inner.error(f"key '{names[0]}' is {inside!r}, but outside {outside!r}; keep one")
+    found = inside if outside is None else outside
+    return default if found is None else found
 
 
 def rope_scaling(keys: Keys) -> RopeScaling | None:

@@ -62,7 +62,7 @@ def gptj(keys: Keys) -> DecoderConfig:
     return DecoderConfig(
         **shape,
         positions="rotary",
-        rope_dims=keys.get("rotary_dim", default=64),
+        rope_dims=keys.need("rotary_dim"),
         rope_interleaved=True,
         parallel="one_norm",
         head_bias=True,
