@@ -22,10 +22,13 @@ ACTIVATION_NAMES: Mapping[str, str] = {
 """Other names of an activation -> the one used here."""
 
 
-def common(keys: Keys, *, context: int | None = None) -> dict[str, Any]:
+def common(
+    keys: Keys, *, context: int | None = None, widening: int | None = None
+) -> dict[str, Any]:
     """Read what every decoder-only description has, under whichever name.
 
-    `context` is the default of a family whose positions set no limit.
+    `context` is the default of a family whose positions set no limit, `widening` that of the
+    feed-forward's width as a multiple of the layer's; without them the keys must be there.
     """
     width = keys.whole("hidden_size", "n_embd", "d_model", "n_embed")
     heads = keys.whole("num_attention_heads", "n_head", "num_heads")
@@ -36,6 +39,8 @@ def common(keys: Keys, *, context: int | None = None) -> dict[str, Any]:
     else:
         head_dim = width // heads
     contexts = ("max_position_embeddings", "n_positions", "n_ctx", "seq_length")
+    wide = ("intermediate_size", "n_inner", "ffn_dim")
+    wide_default = None if widening is None else widening * width
     return {
         "source": keys.need("source"),
         "model_type": keys.need("model_type"),
@@ -48,7 +53,7 @@ def common(keys: Keys, *, context: int | None = None) -> dict[str, Any]:
         "num_attention_heads": heads,
         "num_key_value_heads": keys.get("num_key_value_heads", default=heads),
         "head_dim": head_dim,
-        "intermediate_size": keys.get("intermediate_size", "n_inner", "ffn_dim", default=4 * width),
+        "intermediate_size": keys.get(*wide, default=wide_default) or keys.need(*wide),
     }
 
 
@@ -155,11 +160,14 @@ def llama(keys: Keys) -> DecoderConfig:
 
 def mistral(keys: Keys) -> DecoderConfig:
     """Mistral: LLaMA with a sliding window."""
+    keys.need("num_key_value_heads")
+    keys.stated("sliding_window")
     return DecoderConfig(**llama_like(keys), **sliding(keys))
 
 
 def qwen2(keys: Keys) -> DecoderConfig:
     """Qwen2 and Qwen2.5: LLaMA with a bias on queries, keys and values."""
+    keys.need("num_key_value_heads")
     keys.only("use_sliding_window", False)
     keys.only("use_mrope", False)
     for unused in ("sliding_window", "max_window_layers"):
@@ -179,21 +187,23 @@ def phi3(keys: Keys) -> DecoderConfig:
 
 def glm(keys: Keys) -> DecoderConfig:
     """GLM-4 9B: half of each head rotated, in neighbouring pairs; a bias on q, k and v."""
-    return DecoderConfig(
-        **llama_like(keys, part=0.5),
-        rope_interleaved=True,
-        qkv_bias=keys.get("attention_bias", default=True),
-    )
+    return DecoderConfig(**glm_like(keys))
 
 
 def glm4(keys: Keys) -> DecoderConfig:
     """GLM-4 0414: GLM-4 9B with norms after each half of a layer too."""
-    return DecoderConfig(
+    return DecoderConfig(**glm_like(keys), norm_after=True)
+
+
+def glm_like(keys: Keys) -> dict[str, Any]:
+    """Read what both GLMs share."""
+    for key in ("head_dim", "num_key_value_heads"):
+        keys.need(key)
+    return {
         **llama_like(keys, part=0.5),
-        rope_interleaved=True,
-        qkv_bias=keys.get("attention_bias", default=True),
-        norm_after=True,
-    )
+        "rope_interleaved": True,
+        "qkv_bias": keys.get("attention_bias", default=True),
+    }
 
 
 def gemma(keys: Keys) -> DecoderConfig:
@@ -204,7 +214,8 @@ def gemma(keys: Keys) -> DecoderConfig:
 def gemma2(keys: Keys) -> DecoderConfig:
     """Gemma 2: Gemma with norms before and after, every other layer local, capped scores."""
     shape = gemma_like(keys)
-    scalar = keys.get("query_pre_attn_scalar", default=shape["head_dim"])
+    keys.stated("sliding_window")
+    scalar = keys.need("query_pre_attn_scalar")
     if not isinstance(scalar, int | float) or scalar <= 0:
         raise keys.error(f"key 'query_pre_attn_scalar': must be above 0, got {scalar!r}")
     return DecoderConfig(
@@ -212,13 +223,15 @@ def gemma2(keys: Keys) -> DecoderConfig:
         **sliding(keys, default="even"),
         norm_after=True,
         attention_scale=scalar**-0.5,
-        attention_softcap=keys.get("attn_logit_softcapping"),
-        logit_softcap=keys.get("final_logit_softcapping"),
+        attention_softcap=keys.stated("attn_logit_softcapping"),
+        logit_softcap=keys.stated("final_logit_softcapping"),
     )
 
 
 def gemma_like(keys: Keys) -> dict[str, Any]:
     """Read what both Gemmas share."""
+    for key in ("head_dim", "num_key_value_heads"):
+        keys.need(key)
     keys.only("use_bidirectional_attention", False)
     bias = keys.get("attention_bias", default=False)
     shape = llama_like(keys, act="gelu_new", tied=True)

@@ -14,11 +14,16 @@ from workloads.descriptions.keys import Keys
 
 
 def gpt_like(
-    keys: Keys, *, act: str = "gelu_new", tied: bool = True, context: int | None = None
+    keys: Keys,
+    *,
+    act: str = "gelu_new",
+    tied: bool = True,
+    context: int | None = None,
+    widening: int | None = 4,
 ) -> dict[str, Any]:
     """Read what all of this kind share."""
     return {
-        **common(keys, context=context),
+        **common(keys, context=context, widening=widening),
         "activation": activation(keys, act),
         "mlp_bias": True,
         "norm": "layernorm",
@@ -73,7 +78,7 @@ def gpt_neox(keys: Keys) -> DecoderConfig:
     """GPT-NeoX and Pythia: both halves at once, a norm each; a quarter of each head rotated."""
     keys.get("is_decoder")  # causal either way
     bias = keys.get("attention_bias", default=True)
-    shape = gpt_like(keys, act="gelu", tied=False)
+    shape = gpt_like(keys, act="gelu", tied=False, widening=None)
     return DecoderConfig(
         **shape,
         **rotary(keys, shape["head_dim"], part=0.25),
@@ -89,7 +94,7 @@ def opt(keys: Keys) -> DecoderConfig:
     keys.only("_remove_final_layer_norm", False)
     keys.only("layer_norm_elementwise_affine", True)
     keys.only("enable_bias", True)
-    shape = gpt_like(keys, act="relu")
+    shape = gpt_like(keys, act="relu", widening=None)
     keys.only("word_embed_proj_dim", shape["hidden_size"])
     return DecoderConfig(
         **shape,
@@ -106,8 +111,11 @@ def bloom(keys: Keys) -> DecoderConfig:
     keys.only("alibi", True)
     for rounding in ROUNDING_OF_BLOOM:
         keys.get(rounding)
+    shape = gpt_like(keys, context=2048)
+    if shape["intermediate_size"] != 4 * shape["hidden_size"]:
+        raise keys.error("key 'n_inner': BLOOM's feed-forward is four times as wide; leave it out")
     return DecoderConfig(
-        **gpt_like(keys, context=2048),
+        **shape,
         positions="alibi",
         embedding_norm=True,
         qkv_bias=True,

@@ -88,6 +88,12 @@ class Keys:
             raise self.error(f"key '{names[0]}' is missing; add it")
         return value
 
+    def stated(self, name: str) -> Any:
+        """Return the value of a key that must be there, if only to say null."""
+        if name not in self._data:
+            raise self.error(f"key '{name}' is missing; add it, null where there is none")
+        return self.get(name)
+
     def whole(self, *names: str) -> int:
         """Return the value of a key that must be there, a whole number above 0."""
         value = self.need(*names)

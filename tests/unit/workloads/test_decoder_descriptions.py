@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from workloads import ModelError, load_config, load_model, parameter_count, read_config
+from workloads import ModelConfig, ModelError, load_config, load_model, parameter_count, read_config
 from workloads.architectures.rotary import RopeScaling
 
 CONFIGS = Path(__file__).parents[2] / "fixtures" / "configs"
@@ -46,6 +46,27 @@ def test_what_transformers_writes_loads_as_it_is(model_type: str) -> None:
     assert config.model_type == model_type
     assert parameter_count(config) == DEFAULTS[model_type]
     assert config.source.endswith(f"{model_type}.json")
+
+
+def read_or_fault(keys: dict[str, Any]) -> tuple[ModelConfig | None, str]:
+    try:
+        return read_config(keys), ""
+    except ModelError as error:
+        return None, str(error)
+
+
+@pytest.mark.parametrize("model_type", DEFAULTS)
+def test_a_key_left_out_is_missed_or_means_what_it_means_to_transformers(model_type: str) -> None:
+    keys = json.loads((CONFIGS / f"{model_type}.json").read_text()) | {"source": "transformers"}
+    whole, missed = read_config(keys), set()
+    for name in keys:
+        config, fault = read_or_fault({k: v for k, v in keys.items() if k != name})
+        if fault:
+            assert "is missing; add it" in fault or "did you mean" in fault
+            missed.add(name)
+        else:
+            assert config == whole, name
+    assert {"model_type", "source", "vocab_size"} <= missed
 
 
 def test_a_config_json_is_a_model_by_its_path() -> None:
@@ -192,6 +213,7 @@ def test_llama3_scaling_is_read_into_words() -> None:
         ("opt", {"enable_bias": False}, "key 'enable_bias': only True"),
         ("opt", {"layer_norm_elementwise_affine": False}, "elementwise_affine': only True"),
         ("opt", {"_remove_final_layer_norm": True}, "_remove_final_layer_norm': only False"),
+        ("bloom", {"n_inner": 100}, "key 'n_inner': BLOOM's feed-forward is four times as wide"),
         ("bloom", {"alibi": False}, "key 'alibi': only True"),
         ("bloom", {"apply_residual_connection_post_layernorm": True}, "layernorm': only False"),
         ("gptj", {"rotary_dim": 512}, "no more elements to rotate than head_dim"),
