@@ -59,8 +59,16 @@ def read_config(data: Mapping[str, Any], where: str = "model") -> ModelConfig:
 
 def _parsed(text: str, *, is_json: bool) -> Any:
     if is_json:  # numbers such as 1e-05 are text to YAML
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=_unique)
     return yaml.load(text, _UniqueKeys)  # noqa: S506 (a SafeLoader)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    keys = [key for key, _ in pairs]
+    for key in keys:
+        if keys.count(key) > 1:
+            raise yaml.YAMLError(f"key '{key}' is given twice; keep one")
+    return dict(pairs)
 
 
 class _UniqueKeys(yaml.SafeLoader):

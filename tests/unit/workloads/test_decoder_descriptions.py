@@ -239,3 +239,10 @@ def test_a_broken_config_json_is_named(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"config\.json: not valid JSON: .*line 1") as error:
         load_config(path)
     assert "\n" not in str(error.value)
+
+
+def test_a_key_given_twice_is_refused_in_json_too(tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    path.write_text('{"model_type": "gpt2", "n_embd": 8, "n_embd": 16}')
+    with pytest.raises(ModelError, match="'n_embd' is given twice; keep one"):
+        load_config(path)

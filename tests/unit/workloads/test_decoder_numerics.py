@@ -10,6 +10,8 @@ from drawn import DrawnModel, drawn_model, relative_error
 
 from workloads import generate, read_config
 from workloads.array import Values
+from workloads.descriptions.decoders import DECODERS
+from workloads.descriptions.gpts import GPTS
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 CASES = sorted(path.stem for path in (FIXTURES / "decoders").glob("*.npz"))
@@ -29,6 +31,14 @@ def case(request: pytest.FixtureRequest) -> Case:
         ids, logits = file["ids"], file["logits"]
     count = logits.shape[1]
     return Case(drawn_model(config, request.param), ids[:, :-count], ids[:, -count:], logits)
+
+
+def test_every_family_that_is_read_has_an_answer_of_the_oracle() -> None:
+    families = set()
+    for name in CASES:
+        with np.load(FIXTURES / "decoders" / f"{name}.npz", allow_pickle=False) as file:
+            families.add(json.loads(str(file["config"]))["model_type"])
+    assert families == set(DECODERS) | set(GPTS)
 
 
 def test_prefill_and_each_decode_pass_agree_with_transformers(case: Case) -> None:
