@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check validate bench readme clean-compiled clean
+.PHONY: demo test check validate bench readme clean-compiled clean ORACLE := .venv-oracle ORACLE_STAMP $(ORACLE)/.installed test-oracle
 
 $(STAMP): pyproject.toml
 	@if command -v uv >/dev/null 2>&1; then \
@@ -26,6 +26,17 @@ test: $(STAMP)  ## the whole test suite, with the style and type checks
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/python -m pytest -n 2
+
+# torch by itself first: what depends on it would choose another build.
+$(ORACLE_STAMP): pyproject.toml
+	@$(PYTHON) -m venv $(ORACLE)
+	@$(ORACLE)/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
+	@$(ORACLE)/bin/python -m pip install --quiet --disable-pip-version-check transformers==5.23.0
+	@$(ORACLE)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+test-oracle: $(ORACLE_STAMP)  ## compare the models' numbers with torch and transformers
+	@$(ORACLE)/bin/python -m pytest tests/oracle
 
 check: $(STAMP)  ## style and types only
 	@$(BIN)/ruff check .
@@ -58,4 +69,4 @@ clean-compiled:  ## forget compiled code: after a change to a module that is inl
 	@find sim benchmarks -name '*.nb[ic]' -delete
 
 clean:  ## remove the environment and everything generated
-	@rm -rf $(VENV) out .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+	@rm -rf $(VENV) $(ORACLE) out .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

@@ -37,19 +37,20 @@ GLASSLLM_NAMES = {
 
 
 def seeded_weights(config: ModelConfig, dtype: str, seed: int) -> WeightSource:
-    """Draw normal weights of deviation 0.02; norms scale by one, biases are zero.
+    """Draw normal weights of deviation 0.02; norms begin by scaling by one, biases are zero.
 
     Each weight has a random stream of its own, so its numbers do not depend on the order of use.
     """
     shapes = parameter_shapes(config)
+    unit = 0 if getattr(config, "norm_offset", False) else 1  # 0 where 1 is added to it
 
     @cache
     def weight(name: str, layer: int | None) -> Values:
         shape = shapes[name].shape
         if name.endswith(".bias"):
             return np.zeros(shape, dtype)
-        if name.endswith("norm.weight"):
-            return np.ones(shape, dtype)
+        if name.endswith(("norm.weight", "norm_after.weight")):
+            return np.full(shape, unit, dtype)
         stream = (seed, crc32(name.encode()), 0 if layer is None else layer + 1)
         normal = np.random.default_rng(stream).standard_normal(shape, np.float32)
         return (normal * np.float32(SEEDED_DEVIATION)).astype(dtype)

@@ -67,9 +67,9 @@ def model_names() -> tuple[str, ...]:
 
 
 def load_model(name: str, *, seed: int = 0) -> Model:
-    """Load a model by name, or by the path of a YAML file; ModelError where there is none."""
+    """Load a model by name, or a YAML file or config.json by its path; ModelError if none is."""
     path = Path(name)
-    if path.suffix not in {".yaml", ".yml"}:
+    if path.suffix not in {".yaml", ".yml", ".json"}:
         path = MODELS_FOLDER / f"{name}.yaml"
         if name not in model_names():
             raise ModelError(f"no model '{name}'{nearest(name, model_names())}")

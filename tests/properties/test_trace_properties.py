@@ -2,57 +2,15 @@
 
 from typing import Any
 
+import decoder_closed_forms as closed
+import numpy as np
+from drawn import drawn_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from random_decoders import models, requests, small
 
-from workloads import Model, Role, Trace, generate, parameter_count, read_config
-from workloads.architectures.decoder_config import DecoderConfig
-
-small = st.integers(1, 3)
-
-
-@st.composite
-def models(draw: Any) -> Model:
-    gpt2 = draw(st.booleans())
-    groups = draw(small)
-    kv_heads = draw(small)
-    heads = kv_heads if gpt2 else kv_heads * groups
-    style = (
-        {"model_type": "gpt2", "hidden_act": "gelu_new", "layer_norm_epsilon": 1e-5}
-        if gpt2
-        else {
-            "model_type": "llama",
-            "hidden_act": "silu",
-            "rms_norm_eps": 1e-6,
-            "rope_theta": 1e4,
-            "rope_interleaved": draw(st.booleans()),
-        }
-    )
-    config = read_config(
-        {
-            "source": "random",
-            "hidden_size": heads * 2 * draw(small),
-            "num_hidden_layers": draw(st.integers(1, 4)),
-            "num_attention_heads": heads,
-            "num_key_value_heads": kv_heads,
-            "intermediate_size": draw(st.integers(1, 9)),
-            "vocab_size": draw(st.integers(2, 9)),
-            "max_position_embeddings": 16,
-            "tie_word_embeddings": draw(st.booleans()),
-            **style,
-        }
-    )
-    return Model(name="random", config=config, tokenizer=None, seed=0)
-
-
-requests = st.fixed_dictionaries(
-    {
-        "prompt_tokens": st.integers(1, 6),
-        "new_tokens": st.integers(1, 4),
-        "batch": small,
-        "temperature": st.sampled_from([None, 1.0]),
-    }
-)
+from workloads import Model, Role, Trace, generate, parameter_count
+from workloads.trace import Access
 
 
 @given(model=models(), request=requests)
@@ -68,37 +26,48 @@ def test_executed_and_shape_only_runs_have_one_digest(
 
 
 @given(model=models(), request=requests)
-@settings(max_examples=40, deadline=None)
-def test_flops_have_their_closed_form(model: Model, request: dict[str, Any]) -> None:
+@settings(max_examples=100, deadline=None)
+def test_arithmetic_and_bytes_of_every_pass_have_their_closed_forms(
+    model: Model, request: dict[str, Any]
+) -> None:
     trace = generate(model, **request, execute=False).trace
-    batch, prompt = request["batch"], request["prompt_tokens"]
-    passes = [(prompt, prompt)] + [(1, prompt + n) for n in range(1, request["new_tokens"])]
+    batch, prompt, new = request["batch"], request["prompt_tokens"], request["new_tokens"]
     sampled = request["temperature"] is not None
-    expected = sum(pass_flops(model.config, batch, t, s, sampled) for t, s in passes)
-    assert trace.flops == expected
+    for step, one in enumerate(closed.passes(model.config, batch, prompt, new)):
+        ops = [placed.op for placed in trace.placed_ops() if placed.op.step == step]
+        assert sum(op.flops for op in ops) == closed.flops(one, sampled=sampled)
+        roots = sum(op.transcendentals for op in ops)
+        assert roots == closed.transcendentals(one, sampled=sampled)
+        reads = [access for op in ops for access in op.reads]
+        writes = [access for op in ops for access in op.writes]
+        assert moved(trace, reads, Role.KV_CACHE) == closed.cache_bytes_read(one)
+        assert moved(trace, writes, Role.KV_CACHE) == closed.cache_bytes_written(one)
+        assert moved(trace, writes, Role.ACTIVATION) == closed.activation_bytes_written(one)
 
 
-def pass_flops(config: DecoderConfig, batch: int, tokens: int, seen: int, sampled: bool) -> int:
-    """Arithmetic of one pass, from the published shapes alone."""
-    c, f, v = config.hidden_size, config.intermediate_size, config.vocab_size
-    heads, kv, gpt2 = (
-        config.num_attention_heads,
-        config.key_value_size,
-        config.positions == "learned",
-    )
-    rows = batch * tokens
-    norm = (7 * c + 3) if gpt2 else (4 * c + 2)  # a row
-    products = 2 * rows * (2 * c * c + 2 * c * kv + (2 if gpt2 else 3) * c * f)
-    if gpt2:
-        styled = rows * (2 * c + 2 * kv + f + c) + 8 * rows * f  # biases; GELU
-    else:
-        pairs = config.head_dim // 2
-        styled = 3 * rows * (c + kv) + 2 * tokens * pairs + 3 * rows * f  # RoPE; SwiGLU
-    attention = 4 * rows * c * seen + 5 * rows * heads * seen + tokens * seen
-    layer = products + styled + attention + rows * (2 * norm + 2 * c)
-    choice = (6 * v + 1 if sampled else v) * batch
-    positions = rows * c if gpt2 else 0
-    return config.num_hidden_layers * layer + batch * (norm + 2 * c * v) + choice + positions
+def moved(trace: Trace, accesses: list[Access], role: Role) -> int:
+    """Bytes of the accesses to tensors of a role."""
+    return sum(a.bytes for a in accesses if trace.tensors[a.tensor].role is role)
+
+
+@given(model=models())
+@settings(max_examples=100, deadline=None)
+def test_parameters_have_their_closed_form(model: Model) -> None:
+    assert parameter_count(model.config) == closed.parameters(model.config)
+
+
+@given(model=models(), batch=small, new_tokens=st.integers(2, 5))
+@settings(max_examples=25, deadline=None)
+def test_decode_with_a_cache_equals_recomputation(
+    model: Model, batch: int, new_tokens: int
+) -> None:
+    drawn = drawn_model(model.config)
+    prompt = np.arange(batch * 4).reshape(batch, 4) % model.config.vocab_size
+    run = generate(drawn, prompt, new_tokens=new_tokens, batch=batch, dtype="float64")
+    whole = np.concatenate([prompt, run.token_ids[:, :-1]], axis=1)
+    again = generate(drawn, whole, new_tokens=1, batch=batch, dtype="float64")
+    size = max(1.0, np.abs(again.logits).max())
+    assert np.abs(again.logits[:, 0] - run.logits[:, -1]).max() < 1e-11 * size
 
 
 @given(model=models(), request=requests)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from workloads import ops
 from workloads.architectures.decoder_config import DecoderConfig
 from workloads.architectures.parameters import Parameter
+from workloads.architectures.rotary import rope_frequencies
 from workloads.array import Array
 from workloads.ops import attention
 from workloads.tracer import Tracer
@@ -31,10 +32,9 @@ def block(x: Array, config: DecoderConfig, start: int, *, local: bool) -> Array:
     h = norm(x, config, "attention.norm")  # [B, T, C]
     if config.parallel != "none":
         g = h if config.parallel == "one_norm" else norm(x, config, "mlp.norm")  # [B, T, C]
-        x = ops.add(
-            x, attend(h, config, start, local=local), name="attention.residual", buffer=RESIDUAL
-        )
-        return ops.add(x, feed_forward(g, config), name="mlp.residual", buffer=RESIDUAL)
+        h = attend(h, config, start, local=local)  # [B, T, C]
+        h = ops.add(h, feed_forward(g, config), name="mlp.and_attention", buffer=h.name)
+        return ops.add(x, h, name="mlp.residual", buffer=RESIDUAL)  # [B, T, C]
     h = after(attend(h, config, start, local=local), config, "attention.norm_after")  # [B, T, C]
     x = ops.add(x, h, name="attention.residual", buffer=RESIDUAL)  # [B, T, C]
     h = norm(x, config, "mlp.norm")  # [B, T, C]
@@ -101,7 +101,7 @@ def head(x: Array, config: DecoderConfig) -> Array:
     """Logits of every token of the vocabulary, x [B, C] -> [B, V]."""
     if config.tie_word_embeddings:
         table = x.tracer.get("embedding.token.weight")  # [V, C]
-        x = ops.matmul(x, table, name="head", transposed=True)  # [B, C] -> [B, V]
+        x = biased(ops.matmul(x, table, name="head", transposed=True), "head")  # [B, C] -> [B, V]
     else:
         x = linear(x, "head")  # [B, C] -> [B, V]
     if config.logit_softcap is not None:
@@ -128,9 +128,14 @@ def after(x: Array, config: DecoderConfig, name: str) -> Array:
 def linear(x: Array, name: str) -> Array:
     """Multiply x by the weight of that name, plus its bias (in place) where there is one."""
     y = ops.matmul(x, x.tracer.get(f"{name}.weight"), name=name)  # [B, T, k] -> [B, T, n]
-    if x.tracer.has(f"{name}.bias"):
-        y = ops.add(y, x.tracer.get(f"{name}.bias"), name=f"{name}.bias_add", buffer=y.name)
-    return y
+    return biased(y, name)
+
+
+def biased(y: Array, name: str) -> Array:
+    """Add the bias of that name in place, where there is one."""
+    if not y.tracer.has(f"{name}.bias"):
+        return y
+    return ops.add(y, y.tracer.get(f"{name}.bias"), name=f"{name}.bias_add", buffer=y.name)
 
 
 def rotate(x: Array, config: DecoderConfig, start: int, name: str) -> Array:
@@ -141,16 +146,12 @@ def rotate(x: Array, config: DecoderConfig, start: int, name: str) -> Array:
         x,
         heads=x.shape[-1] // config.head_dim,
         start=start,
-        frequencies=rope_frequencies(config),
+        frequencies=rope_frequencies(
+            theta=config.rope_theta, rotated=config.rotated, scaling=config.rope_scaling
+        ),
         interleaved=config.rope_interleaved,
         name=name,
     )
-
-
-def rope_frequencies(config: DecoderConfig) -> tuple[float, ...]:
-    """Angle by which each rotated pair turns from one position to the next, in radians."""
-    pairs = config.rotated // 2
-    return tuple(config.rope_theta ** (-pair / pairs) for pair in range(pairs))
 
 
 def append(x: Array, cache: str, start: int, name: str, window: int | None) -> Array:
@@ -177,8 +178,8 @@ def parameter_shapes(config: DecoderConfig) -> dict[str, Parameter]:
     shapes |= norm_shapes(config, "norm", None)
     if not config.tie_word_embeddings:
         shapes["head.weight"] = Parameter((width, config.vocab_size))
-        if config.head_bias:
-            shapes["head.bias"] = Parameter((config.vocab_size,))
+    if config.head_bias:
+        shapes["head.bias"] = Parameter((config.vocab_size,))
     return shapes
 
 

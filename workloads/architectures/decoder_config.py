@@ -7,6 +7,7 @@ from typing import Literal, Self
 from pydantic import PositiveFloat, PositiveInt
 from pydantic import model_validator as validated_by
 
+from workloads.architectures.rotary import RopeScaling
 from workloads.config import ModelConfig
 
 Activation = Literal["silu", "gelu", "gelu_new", "relu"]
@@ -50,6 +51,7 @@ class DecoderConfig(ModelConfig):
     rope_theta: PositiveFloat = 10_000.0
     rope_dims: PositiveInt | None = None
     """Elements of a head that are rotated; all by default."""
+    rope_scaling: RopeScaling | None = None
     rope_interleaved: bool = False
     """Rotary pairs are neighbours (2i, 2i+1) instead of (i, i + D/2)."""
 
@@ -63,7 +65,8 @@ class DecoderConfig(ModelConfig):
     logit_softcap: PositiveFloat | None = None
     sliding_window: PositiveInt | None = None
     """Positions that a token sees, itself included, in the layers of `sliding_layers`."""
-    sliding_layers: Literal["all", "even"] = "all"
+    sliding_layers: Literal["all", "even", "odd"] = "all"
+    """Which layers, counted from 0, slide (Gemma 2: even; GPT-Neo: odd)."""
 
     @validated_by(mode="after")
     def _check(self) -> Self:
@@ -73,6 +76,10 @@ class DecoderConfig(ModelConfig):
             raise ValueError("the rotated part of a head must be even for rotary positions")
         if self.rotated > self.head_dim:
             raise ValueError("a head has no more elements to rotate than head_dim")
+        if self.norm_after and self.parallel != "none":
+            raise ValueError("norm_after has no meaning where the halves of a layer are parallel")
+        if self.norm_offset and self.norm == "layernorm":
+            raise ValueError("norm_offset is of rmsnorm")
         return self
 
     @property
@@ -106,4 +113,4 @@ class DecoderConfig(ModelConfig):
         """Whether a layer sees only the sliding window."""
         if self.sliding_window is None:
             return False
-        return self.sliding_layers == "all" or layer % 2 == 0
+        return self.sliding_layers in {"all", "odd" if layer % 2 else "even"}

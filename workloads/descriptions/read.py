@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,10 @@ from pydantic import ValidationError
 
 from workloads.config import ModelConfig, ModelError, nearest
 from workloads.descriptions.decoders import DECODERS
+from workloads.descriptions.gpts import GPTS
 from workloads.descriptions.keys import Keys
 
-READERS = DECODERS
+READERS = {**DECODERS, **GPTS}
 """model_type -> what makes a configuration of the keys."""
 
 
@@ -24,11 +26,12 @@ def load_config(path: Path) -> ModelConfig:
     """
     try:
         text = path.read_text(encoding="utf-8")
-        data = yaml.load(text, _UniqueKeys)  # noqa: S506 (a SafeLoader; JSON is YAML too)
+        data = _parsed(text, is_json=path.suffix == ".json")
     except OSError as error:
         raise ModelError(f"{path}: cannot be read ({error.strerror}); check the path") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ModelError(f"{path}: not valid YAML: {_one_line(error)}") from error
+    except (yaml.YAMLError, json.JSONDecodeError, UnicodeDecodeError) as error:
+        kind = "JSON" if path.suffix == ".json" else "YAML"
+        raise ModelError(f"{path}: not valid {kind}: {_one_line(error)}") from error
     if not isinstance(data, dict):
         raise ModelError(f"{path}: must hold keys such as hidden_size; see workloads/models/")
     if path.suffix == ".json":
@@ -52,6 +55,20 @@ def read_config(data: Mapping[str, Any], where: str = "model") -> ModelConfig:
         raise keys.error(fault) from error
     keys.close()
     return config
+
+
+def _parsed(text: str, *, is_json: bool) -> Any:
+    if is_json:  # numbers such as 1e-05 are text to YAML
+        return json.loads(text, object_pairs_hook=_unique)
+    return yaml.load(text, _UniqueKeys)  # noqa: S506 (a SafeLoader)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    keys = [key for key, _ in pairs]
+    for key in keys:
+        if keys.count(key) > 1:
+            raise yaml.YAMLError(f"key '{key}' is given twice; keep one")
+    return dict(pairs)
 
 
 class _UniqueKeys(yaml.SafeLoader):
