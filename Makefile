@@ -6,7 +6,10 @@ PYTHON ?= python3
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check validate bench readme clean-compiled clean ORACLE := .venv-oracle ORACLE_STAMP $(ORACLE)/.installed test-oracle
+ORACLE := .venv-oracle
+ORACLE_STAMP := $(ORACLE)/.installed
+
+.PHONY: demo test test-oracle check validate bench readme clean-compiled clean
 
 $(STAMP): pyproject.toml
 	@if command -v uv >/dev/null 2>&1; then \
