@@ -78,8 +78,8 @@ MAPPINGS: Mapping[str, Callable[[DramDevice, Ints], Places]] = {
 class AddressMapping:
     """The order of an address's bits.
 
-    Models: channels taken in turn by transfers, or by larger pieces; two orders within a channel.
-    Ignores: bank hashing by row bits; sizes that are no powers of two.
+    Models: channels taken in turn by transfers, any number of them; two orders within a channel.
+    Ignores: bank hashing by row bits; sizes within a channel that are no powers of two.
     Source: Kaseridis et al., Minimalist Open-Page, MICRO 2011 (MOP); the names and orders are those
     of Ramulator 2.1.
     """
@@ -91,12 +91,13 @@ class AddressMapping:
         self.channels = channels
         self._map = MAPPINGS[name]
         self._offset_bits = _bits(device.transfer_bytes)
-        self._channel_bits = _bits(channels)
+        if channels < 1:
+            raise SpecError(f"a memory of {channels} channels holds nothing; give 1 or more")
 
     def transfers(self, addresses: Ints) -> tuple[Ints, Ints]:
         """Return the channel of each byte address, and which of the channel's transfers it is."""
         transfers = np.asarray(addresses, dtype=np.int64) >> self._offset_bits
-        return transfers & (self.channels - 1), transfers >> self._channel_bits
+        return transfers % self.channels, transfers // self.channels
 
     def places(self, transfers: Ints) -> Places:
         """Return where a channel's transfers lie."""

@@ -101,3 +101,10 @@ def test_what_there_is_not_is_named(cpu, extras, said):
 def test_a_gpu_has_no_tlb_here():
     with pytest.raises(SpecError, match="take a CPU"):
         asked(load_machine("gpu-a100-sxm-80gb").spec, range(10), tlb="skylake")
+
+
+def test_forty_channels_take_a_fortieth_of_a_stream_each():
+    gpu = load_machine("gpu-a100-sxm-80gb", overrides={"l2.capacity_bytes": "8 KiB"}).spec
+    row = asked(gpu, range(LINES)).dram
+    assert (row.channels, row.lines) == (40, LINES)
+    assert 0.3 < row.peak_share < 1
