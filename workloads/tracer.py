@@ -79,6 +79,14 @@ class Tracer:
         """Name of a tensor."""
         return self._memories[tensor].name
 
+    def role_of(self, array: Array) -> Role:
+        """What the tensor that an array lies in is for."""
+        return self._memories[array.tensor].role
+
+    def instance_of(self, array: Array) -> int | None:
+        """The layer now walked, where each has an array's tensor of its own; else None."""
+        return self._layer if self._memories[array.tensor].layered else None
+
     def declare(
         self,
         name: str,
