@@ -59,6 +59,10 @@ class Phase(StrEnum):
     UPDATE = "update"  # the optimiser's step
 
 
+ANSWERING = (Phase.PREFILL, Phase.DECODE)
+TRAINING = (Phase.FORWARD, Phase.BACKWARD, Phase.UPDATE)
+
+
 class Family(StrEnum):
     """The shape of an operation's loops: machines lower families, not single kinds.
 

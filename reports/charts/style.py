@@ -105,8 +105,20 @@ ALL_SWATCHES = (
     *CAUSES.values(),
 )
 
-PHASE_MARKERS = {Phase.PREFILL: "o", Phase.DECODE: "s"}
-PHASE_HATCHES = {Phase.PREFILL: "/////", Phase.DECODE: ""}
+PHASE_MARKERS = {
+    Phase.PREFILL: "o",
+    Phase.DECODE: "s",
+    Phase.FORWARD: "^",
+    Phase.BACKWARD: "v",
+    Phase.UPDATE: "D",
+}
+PHASE_HATCHES = {
+    Phase.PREFILL: "/////",
+    Phase.DECODE: "",
+    Phase.FORWARD: "////",
+    Phase.BACKWARD: "\\\\\\\\",
+    Phase.UPDATE: "....",
+}
 
 
 def family_colour(family: str) -> str:
