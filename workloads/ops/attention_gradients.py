@@ -66,10 +66,10 @@ def of_scores(call: Call) -> Gradients:
         mixed = gradient.swapaxes(2, 3) @ heads  # [B,K,S,GT] @ [B,K,GT,D] -> [B,K,S,D]
         return mixed.transpose(2, 0, 1, 3)  # [S, B, K, D]
 
-    size = keys.shape[3]
+    size, groups, kind = keys.shape[3], batch * kv_heads, "attention_scores"
     return (
-        _product(call, 0, "dgrad", keys, of_query, (batch * kv_heads, rows, size, context)),
-        _product(call, 1, "wgrad", query, of_keys, (batch * kv_heads, context, size, rows)),
+        _product(call, kind, 0, "dgrad", keys, of_query, (groups, rows, size, context)),
+        _product(call, kind, 1, "wgrad", query, of_keys, (groups, context, size, rows)),
     )
 
 
@@ -88,11 +88,10 @@ def of_mix(call: Call) -> Gradients:
         mixed = w.swapaxes(2, 3) @ heads  # [B,K,S,GT] @ [B,K,GT,D] -> [B,K,S,D]
         return mixed.transpose(2, 0, 1, 3)  # [S, B, K, D]
 
-    size = mixed_values.shape[3]
-    dims = (batch * kv_heads, rows, context, size)
+    size, groups, kind = mixed_values.shape[3], batch * kv_heads, "attention_mix"
     return (
-        _product(call, 0, "dgrad", mixed_values, of_weights, dims),
-        _product(call, 1, "wgrad", weights, of_values, (batch * kv_heads, context, size, rows)),
+        _product(call, kind, 0, "dgrad", mixed_values, of_weights, (groups, rows, context, size)),
+        _product(call, kind, 1, "wgrad", weights, of_values, (groups, context, size, rows)),
     )
 
 
@@ -133,6 +132,7 @@ def of_softmax(scale: float, softcap: float | None) -> Rule:
 
 def _product(
     call: Call,
+    kind: str,
     of: int,
     suffix: str,
     other: Array,
@@ -141,7 +141,6 @@ def _product(
 ) -> Array:
     """Record the product of the gradient and the other operand."""
     batch, m, n, k = dims
-    kind = "attention_scores" if call.result.shape == call.gradient.shape else "attention"
     return other.tracer.record(
         kind=f"{kind}_{suffix}",
         family=Family.MATMUL,

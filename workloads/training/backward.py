@@ -64,6 +64,8 @@ class _Gradients:
         place = self._place(source)
         if (so_far := self._of.get(place)) is not None:
             gradient = self._sum(source, so_far.view(gradient.shape), gradient)
+        elif self._is_weight(source) and self._tracer.role_of(gradient) is not Role.GRADIENT:
+            gradient = self._copied(source, gradient)
         self._of[place] = gradient
 
     def _call(self, entry: Recorded, gradient: Array) -> Call:
@@ -86,7 +88,8 @@ class _Gradients:
     def _into(self, entry: Recorded, number: int, suffix: str) -> Mapping[str, Any]:
         """Name and place of an input's gradient; a second one is made apart, then added."""
         name, source = f"{entry.name}.{suffix}", entry.inputs[number]
-        if self._place(source) in self._of:
+        in_place = entry.result.tensor == source.tensor  # a rule may read the gradient twice
+        if in_place or self._place(source) in self._of:
             return {"name": name}
         return {"name": name, **self._destination(source)}
 
@@ -113,6 +116,20 @@ class _Gradients:
             reads=(so_far, gradient),
             shape=gradient.shape,
             compute=lambda x, y: x + y,
+            **self._destination(source),
+        )
+
+    def _copied(self, source: Array, gradient: Array) -> Array:
+        """Give a weight what was handed on unchanged: a sum's gradient is that of its parts."""
+        return self._tracer.record(
+            kind="copy",
+            family=Family.COPY,
+            name=f"{source.name}{GRADIENT_SUFFIX}.copy",
+            dims={"elements": gradient.size},
+            flops=0,
+            reads=(gradient,),
+            shape=gradient.shape,
+            compute=lambda gradient: gradient,
             **self._destination(source),
         )
 
