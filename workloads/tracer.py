@@ -80,11 +80,11 @@ class Tracer:
         return self._memories[tensor].name
 
     def role_of(self, array: Array) -> Role:
-        """What the tensor that an array lies in is for."""
+        """Return what the tensor that an array lies in is for."""
         return self._memories[array.tensor].role
 
     def instance_of(self, array: Array) -> int | None:
-        """The layer now walked, where each has an array's tensor of its own; else None."""
+        """Return the layer now walked, where each has an array's tensor of its own, else None."""
         return self._layer if self._memories[array.tensor].layered else None
 
     def declare(
@@ -269,9 +269,7 @@ class Tracer:
         trace.verify()
         return trace
 
-    def _kept_inputs(
-        self, name: str, inputs: list[Array], rule: Rule, buffer: str
-    ) -> list[Array]:
+    def _kept_inputs(self, name: str, inputs: list[Array], rule: Rule, buffer: str) -> list[Array]:
         """Keep the inputs that a rule reads again; the tape forgets the numbers of the others."""
         kept = []
         for number, array in enumerate(inputs):
@@ -328,7 +326,9 @@ class Tracer:
                     f"give one of the two results a buffer of its own"
                 )
             role = self._memories[source.tensor].role
-            if (role in _WRITABLE or self.trains) and (latest is None or latest.index < self._start):
+            if (role in _WRITABLE or self.trains) and (
+                latest is None or latest.index < self._start
+            ):
                 self._outside.setdefault(position, []).append(source.tensor)
             if latest is not None:
                 distances.add(self._start + position - latest.index)

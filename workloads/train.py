@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
-from typing import NamedTuple
 
 import numpy as np
 
@@ -20,10 +19,10 @@ from workloads.architectures.decoder_config import DecoderConfig
 from workloads.architectures.registry import architecture_of, parameter_count, parameter_shapes
 from workloads.array import Array, Values
 from workloads.config import ModelError, check_dtype
-from workloads.ops.losses import IGNORED
 from workloads.trace import DTYPE_BYTES, Phase, Role, Trace
 from workloads.tracer import Tracer
 from workloads.training.backward import backward
+from workloads.training.batches import Batch, checked_batch, common_shape
 from workloads.training.early_stopping import EarlyStopping
 from workloads.training.optimisers import Optimiser
 from workloads.training.scaling import LossScale
@@ -34,13 +33,6 @@ from workloads.zoo import Model
 
 EXECUTABLE_BYTES = 2 * 2**30
 """Weights, gradients and state larger than this are traced without numbers."""
-
-
-class Batch(NamedTuple):
-    """Token numbers that go in and that should come out, [B, T] each; IGNORED asks for nothing."""
-
-    ids: Values
-    targets: Values
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,24 +74,30 @@ def train(
 
     The learning rate is the optimiser's times `schedule` of the steps taken so far. Gradients are
     clipped to a global norm of `max_norm`. `loss_scale` (float16: an adaptive one by default)
-    skips a step that overflows: its trace then has no update, unlike one traced without numbers.
+    adapts as the run goes on, and skips a step that overflows: its trace then has no update,
+    unlike one traced without numbers.
     `early_stopping` watches the batches' losses.
 
     ModelError says what is wrong with a request, and the remedy.
     """
     config = _decoder(model)
     dtype = dtype or config.torch_dtype
-    checked = None if batches is None else [_batch(batch, config) for batch in batches]
+    checked = None if batches is None else [checked_batch(batch, config) for batch in batches]
     if checked is None:
         if shape is None or steps is None:
             raise ModelError("give batches to train on, or a shape (B, T) and a number of steps")
     elif shape is not None or steps is not None:
         raise ModelError("batches have a shape and a number of their own; leave out shape, steps")
     if checked is not None:
-        shape, steps = _common_shape(checked), len(checked)
+        shape, steps = common_shape(checked), len(checked)
     assert shape is not None  # noqa: S101 - one of both ways
     assert steps is not None  # noqa: S101
-    _check(model, config, optimiser, dtype, shape, steps, max_norm, executes=checked is not None)
+    check_dtype(dtype)
+    _check_shape(model, config, shape, steps)
+    if max_norm is not None and not max_norm > 0:
+        raise ModelError(f"max_norm is {max_norm}; give a number above 0, or leave it out")
+    if checked is not None:
+        _check_executable(model, config, optimiser, dtype)
     if loss_scale is None and dtype == "float16":
         loss_scale = LossScale(growth_interval=2000)
     run = _Run(
@@ -264,54 +262,7 @@ def _decoder(model: Model) -> DecoderConfig:
     return model.config
 
 
-def _batch(batch: Values | Batch, config: DecoderConfig) -> Batch:
-    """Check token numbers; ids [B, T + 1] become inputs and targets, one position apart."""
-    if not isinstance(batch, Batch):
-        tokens = np.asarray(batch)
-        if tokens.ndim != 2 or tokens.shape[1] < 2:
-            raise ModelError("a batch is token numbers [B, T + 1], with T of at least 1")
-        batch = Batch(tokens[:, :-1], tokens[:, 1:])
-    batch = Batch(*(np.asarray(part) for part in batch))
-    if batch.ids.ndim != 2 or not batch.ids.size or batch.ids.shape != batch.targets.shape:
-        raise ModelError(
-            f"ids {list(batch.ids.shape)} and targets {list(batch.targets.shape)} of a batch "
-            f"differ or are not [B, T]; give each position a target"
-        )
-    for part, allowed in zip(batch, ((), (IGNORED,)), strict=True):
-        if part.dtype.kind not in "iu":
-            raise ModelError("a batch is whole token numbers; encode the text first")
-        outside = part[((part < 0) | (part >= config.vocab_size)) & ~np.isin(part, allowed)]
-        if outside.size:
-            raise ModelError(
-                f"token number {outside[0]} is outside the vocabulary; "
-                f"use 0 to {config.vocab_size - 1}"
-            )
-    if (batch.targets == IGNORED).all():
-        raise ModelError("every target of a batch is ignored; there is nothing to learn from")
-    return Batch(*(part.astype(ops.TOKEN_DTYPE) for part in batch))
-
-
-def _common_shape(batches: Sequence[Batch]) -> tuple[int, int]:
-    shapes = {batch.ids.shape for batch in batches}
-    if len(shapes) != 1:
-        found = ", ".join(str(list(shape)) for shape in sorted(shapes)) or "none"
-        raise ModelError(f"batches must have one shape, got {found}; pad with ignored targets")
-    ((sequences, tokens),) = shapes
-    return sequences, tokens
-
-
-def _check(
-    model: Model,
-    config: DecoderConfig,
-    optimiser: Optimiser,
-    dtype: str,
-    shape: tuple[int, int],
-    steps: int,
-    max_norm: float | None,
-    *,
-    executes: bool,
-) -> None:
-    check_dtype(dtype)
+def _check_shape(model: Model, config: DecoderConfig, shape: tuple[int, int], steps: int) -> None:
     if min(shape) < 1 or steps < 1:
         raise ModelError(f"shape {shape} and steps {steps}: give at least 1 of each")
     if shape[1] > config.max_position_embeddings:
@@ -319,10 +270,11 @@ def _check(
             f"{shape[1]} tokens exceed the context of {model.name}, "
             f"{config.max_position_embeddings} tokens; shorten the sequences"
         )
-    if max_norm is not None and not max_norm > 0:
-        raise ModelError(f"max_norm is {max_norm}; give a number above 0, or leave it out")
-    if not executes:
-        return
+
+
+def _check_executable(
+    model: Model, config: DecoderConfig, optimiser: Optimiser, dtype: str
+) -> None:
     if dtype == "bfloat16":
         raise ModelError("numpy has no bfloat16; choose float32, or give a shape and steps")
     copies = 2 + len(optimiser.states)

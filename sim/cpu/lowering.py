@@ -67,9 +67,7 @@ def require_supported(op: Op, trace: Trace, complain: Complain) -> None:
         raise complain(op, f"a product of {len(op.reads)} operands")
     most_reads, most_writes = len(kernels.READ_BASES), len(kernels.WRITE_BASES)
     if len(op.reads) > most_reads or len(op.writes) > most_writes:
-        raise complain(
-            op, f"a pass streams at most {most_reads} operands in and {most_writes} out"
-        )
+        raise complain(op, f"a pass streams at most {most_reads} operands in and {most_writes} out")
     streamed = op.reads if op.family is Family.MATMUL else op.reads[:1]
     for access in streamed:
         dtype = trace.tensors[access.tensor].dtype

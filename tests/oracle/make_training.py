@@ -117,11 +117,15 @@ def fill(theirs: nn.Module, name: str) -> None:
     for parameter in theirs.state_dict():
         if parameter == "lm_head.weight":
             tied = ours.config.tie_word_embeddings
-            value = weight("embedding.token.weight", None) if tied else weight("head.weight", None).T
+            value = (
+                weight("embedding.token.weight", None) if tied else weight("head.weight", None).T
+            )
         elif ".h." in parameter or ".layers." in parameter:
             layer = next(n for n in range(layers) if f".{n}." in parameter)
-            value = gpt2_layer(weight, parameter, layer) if gpt2 else llama_layer(
-                weight, parameter, layer
+            value = (
+                gpt2_layer(weight, parameter, layer)
+                if gpt2
+                else llama_layer(weight, parameter, layer)
             )
         else:
             names = {theirs: ours for ours, theirs in (GPT2_NAMES if gpt2 else LLAMA_NAMES).items()}
@@ -151,9 +155,7 @@ def llama_layer(weight, parameter: str, layer: int) -> Values:
 def training(name: str) -> tuple[Values, Values]:
     """Losses and gradient norms of all steps: AdamW, clipping, warm-up and cosine decay."""
     theirs = torch_model(name).train()
-    optimiser = torch.optim.AdamW(
-        theirs.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY
-    )
+    optimiser = torch.optim.AdamW(theirs.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
     decay = torch.optim.lr_scheduler.LambdaLR(optimiser, schedule())
     losses, norms = [], []
     for batch in batches():

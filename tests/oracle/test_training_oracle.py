@@ -22,7 +22,9 @@ def turned(x: Tensor, interleaved: bool) -> Tensor:
         pairs = torch.view_as_complex(heads.reshape(batch, tokens, HEADS, SIZE // 2, 2))
     else:
         pairs = torch.complex(heads[..., : SIZE // 2], heads[..., SIZE // 2 :])
-    angles = torch.arange(5, 5 + tokens).double()[:, None, None] * torch.tensor(TURNS).double()
+    angles = torch.arange(5, 5 + tokens).double()[:, None, None] * torch.tensor(
+        TURNS, dtype=torch.float64
+    )
     pairs = pairs * torch.polar(torch.ones_like(angles), angles)
     if interleaved:
         return torch.view_as_real(pairs).reshape(x.shape)

@@ -1,4 +1,4 @@
-"""What is trained in the comparison with torch: tiny decoders, a text, optimisers. No torch here."""
+"""What is trained in the comparison with torch: decoders, a text, optimisers. No torch here."""
 
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
@@ -46,8 +46,7 @@ COMMON = {
 
 CONFIGS: Mapping[str, Mapping[str, object]] = {
     "gpt2": COMMON | {"model_type": "gpt2"},
-    "llama": COMMON
-    | {"model_type": "llama", "num_key_value_heads": 2, "rms_norm_eps": 1e-5},
+    "llama": COMMON | {"model_type": "llama", "num_key_value_heads": 2, "rms_norm_eps": 1e-5},
     "llama tied": COMMON
     | {
         "model_type": "llama",
@@ -90,9 +89,7 @@ class Rivals(NamedTuple):
 
 OPTIMISERS: Mapping[str, Rivals] = {
     "sgd": Rivals(SGD(lr=0.1), "SGD", {"lr": 0.1}),
-    "sgd decayed": Rivals(
-        SGD(lr=0.1, weight_decay=0.2), "SGD", {"lr": 0.1, "weight_decay": 0.2}
-    ),
+    "sgd decayed": Rivals(SGD(lr=0.1, weight_decay=0.2), "SGD", {"lr": 0.1, "weight_decay": 0.2}),
     "momentum": Rivals(
         SGD(lr=0.1, momentum=0.9, dampening=0.3),
         "SGD",

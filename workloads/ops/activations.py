@@ -58,7 +58,7 @@ def relu(x: Values) -> Values:
 
 
 def silu_slope(x: Values) -> Values:
-    """s (1 + x (1 - s)) with s = 1 / (1 + exp(-x))."""
+    """Slope s (1 + x (1 - s)), with s = 1 / (1 + exp(-x))."""
     with np.errstate(over="ignore"):  # as in `silu`
         s = 1 / (1 + np.exp(-x))
     result: Values = s * (1 + x * (1 - s))
@@ -118,7 +118,7 @@ def activate(x: Array, *, activation: str, name: str) -> Array:
 
 
 def _activation_gradients(call: Call, chosen: Activation) -> Gradients:
-    """The slope times the gradient."""
+    """Multiply the gradient by the slope."""
     (x,) = call.inputs
 
     def compute(gradient: Values, x: Values) -> Values:
@@ -213,7 +213,7 @@ def softcap(x: Array, cap: float, *, name: str) -> Array:
 
 
 def _softcap_gradients(call: Call, cap: float) -> Gradients:
-    """The gradient times 1 - tanh^2, which is 1 - (result / cap)^2."""
+    """Multiply the gradient by 1 - tanh^2, which is 1 - (result / cap)^2."""
     result = call.result
 
     def compute(gradient: Values, result: Values) -> Values:

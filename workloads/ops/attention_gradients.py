@@ -14,9 +14,7 @@ from workloads.tape import Call, Gradients, Rule
 from workloads.trace import Family
 
 
-def turned_back(
-    compute: Callable[[Values], Values], flops: int, transcendentals: int
-) -> Rule:
+def turned_back(compute: Callable[[Values], Values], flops: int, transcendentals: int) -> Rule:
     """Return the rule of rotary positions: turn back by the same angles, at the same cost."""
 
     def gradients(call: Call) -> Gradients:
@@ -53,7 +51,7 @@ def taken_back(call: Call) -> Gradients:
 
 
 def of_scores(call: Call) -> Gradients:
-    """dQ = dS K and dK = dS^T Q, group by group: S = Q K^T is [B, K, GT, S]."""
+    """Return dQ = dS K and dK = dS^T Q, group by group: S = Q K^T is [B, K, GT, S]."""
     query, keys = call.inputs
     batch, kv_heads, rows, context = call.gradient.shape
 
@@ -68,13 +66,13 @@ def of_scores(call: Call) -> Gradients:
 
     size, groups, kind = keys.shape[3], batch * kv_heads, "attention_scores"
     return (
-        _product(call, kind, 0, "dgrad", keys, of_query, (groups, rows, size, context)),
-        _product(call, kind, 1, "wgrad", query, of_keys, (groups, context, size, rows)),
+        _product(call, kind, keys, of_query, dims=(groups, rows, size, context), of=0),
+        _product(call, kind, query, of_keys, dims=(groups, context, size, rows), of=1),
     )
 
 
 def of_mix(call: Call) -> Gradients:
-    """dW = dY V^T and dV = W^T dY, group by group: Y = W V is [B, K, GT, D]."""
+    """Return dW = dY V^T and dV = W^T dY, group by group: Y = W V is [B, K, GT, D]."""
     weights, mixed_values = call.inputs
     batch, kv_heads, rows, context = weights.shape
 
@@ -90,8 +88,8 @@ def of_mix(call: Call) -> Gradients:
 
     size, groups, kind = mixed_values.shape[3], batch * kv_heads, "attention_mix"
     return (
-        _product(call, kind, 0, "dgrad", mixed_values, of_weights, (groups, rows, context, size)),
-        _product(call, kind, 1, "wgrad", weights, of_values, (groups, context, size, rows)),
+        _product(call, kind, mixed_values, of_weights, dims=(groups, rows, context, size), of=0),
+        _product(call, kind, weights, of_values, dims=(groups, context, size, rows), of=1),
     )
 
 
@@ -133,14 +131,15 @@ def of_softmax(scale: float, softcap: float | None) -> Rule:
 def _product(
     call: Call,
     kind: str,
-    of: int,
-    suffix: str,
     other: Array,
     compute: Callable[[Values, Values], Values],
+    *,
     dims: tuple[int, int, int, int],
+    of: int,
 ) -> Array:
     """Record the product of the gradient and the other operand."""
     batch, m, n, k = dims
+    suffix = "wgrad" if of else "dgrad"
     return other.tracer.record(
         kind=f"{kind}_{suffix}",
         family=Family.MATMUL,

@@ -93,7 +93,7 @@ def matmul(x: Array, weight: Array, *, name: str, transposed: bool = False) -> A
 
 
 def _product_gradients(call: Call, transposed: bool) -> Gradients:
-    """dX = dY W^T and dW = X^T dY; the other way round for a weight stored [n, k]."""
+    """Return dX = dY W^T and dW = X^T dY; the other way round for a weight stored [n, k]."""
     x, weight = call.inputs
     n, k = weight.shape if transposed else weight.shape[::-1]
     m = x.size // k

@@ -66,9 +66,10 @@ def _cross_entropy_gradients(call: Call) -> Gradients:
         result = exps / exps.sum(axis=-1, keepdims=True)
         result[np.arange(rows), chosen] -= 1
         result *= (counts * (seed / counts.sum()))[:, None]
-        return result.astype(logits.dtype).reshape(logits.shape)
+        gradient: Values = result.astype(logits.dtype).reshape(logits.shape)
+        return gradient
 
-    gradient = logits.tracer.record(
+    recorded = logits.tracer.record(
         kind="cross_entropy_grad",
         family=Family.ROWWISE,
         dims={"rows": rows, "cols": cols, "passes": 3},  # maximum; exp and sum; the map
@@ -81,7 +82,7 @@ def _cross_entropy_gradients(call: Call) -> Gradients:
         compute=compute,
         **call.into(0, "dgrad"),
     )
-    return gradient, None
+    return recorded, None
 
 
 def squared_error(answers: Array, targets: Array, *, name: str) -> Array:

@@ -1,6 +1,7 @@
-"""Training: the backward pass, optimisers, learning-rate schedules, loss scaling, early stopping."""
+"""Training: the backward pass, optimisers, schedules, loss scaling, early stopping."""
 
 from workloads.training.backward import backward
+from workloads.training.batches import Batch
 from workloads.training.early_stopping import EarlyStopping
 from workloads.training.optimisers import (
     SGD,
@@ -20,6 +21,7 @@ __all__ = [
     "AdaGrad",
     "Adam",
     "AdamW",
+    "Batch",
     "EarlyStopping",
     "LossScale",
     "Optimiser",

@@ -86,7 +86,7 @@ class SGD(Optimiser):
 
     @property
     def flops(self) -> int:
-        """lr *, subtract; velocity: momentum *, + (and 1 - dampening *); Nesterov: *, +."""
+        """Step: lr *, subtract; velocity: momentum *, + (and 1 - dampening *); Nesterov: *, +."""
         velocity = 2 + bool(self.dampening) if self.momentum else 0
         return 2 + velocity + 2 * self.nesterov + self._decay_flops
 
@@ -270,7 +270,7 @@ class RMSProp(Optimiser):
 
     @property
     def flops(self) -> int:
-        """Mean square 4, + eps, divide, lr *, subtract; the mean 3 and its square less; momentum *, +."""
+        """Mean square 4, + eps, divide, lr *, subtract; mean 3, its square less; momentum *, +."""
         return 8 + 5 * self.centred + 2 * bool(self.momentum) + self._decay_flops
 
     @property

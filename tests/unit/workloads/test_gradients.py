@@ -130,9 +130,7 @@ def test_what_a_rule_reads_again_must_not_be_overwritten(training: Tracer) -> No
     tracer = training
     x = declared(tracer, "x", 3)
     bent = ops.activate(x, activation="silu", name="bent")
-    loss = ops.squared_error(
-        ops.activate(bent, activation="silu", name="twice"), x, name="loss"
-    )
+    loss = ops.squared_error(ops.activate(bent, activation="silu", name="twice"), x, name="loss")
     ops.activate(x, activation="silu", name="bent")  # in the place that `twice` reads again
     with pytest.raises(TraceError, match="reads bent, which has been overwritten"):
         backward(tracer, loss, declared(tracer, "seed", 1, role=Role.INPUT))

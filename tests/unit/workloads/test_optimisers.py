@@ -38,7 +38,7 @@ def test_an_optimiser_walks_as_torchs_does(name: str) -> None:
     for number, (gradient, expected) in enumerate(zip(gradients(), theirs, strict=True), start=1):
         optimiser.step(weight, gradient, state, lr=optimiser.lr, number=number)
         assert np.abs(weight - expected).max() < 1e-14
-    assert np.abs(weight - first_weight()).min() > 1e-3
+    assert np.abs(weight - first_weight()).max() > 1e-2
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,8 @@ from workloads import Family, Model, ModelError, Phase, Role, Trace, parameter_c
 from workloads.architectures.decoder_config import DecoderConfig
 from workloads.array import Values
 from workloads.ops.losses import IGNORED
-from workloads.train import Batch, Training, train
-from workloads.training import SGD, Adam, AdamW, EarlyStopping, LossScale, Optimiser
+from workloads.train import Training, train
+from workloads.training import SGD, Adam, AdamW, Batch, EarlyStopping, LossScale, Optimiser
 
 FIXTURE = Path(__file__).parents[2] / "fixtures" / "training.npz"
 
@@ -111,14 +111,18 @@ def test_a_decoder_trains_as_torchs_does(name: str, dtype: str, bound: float) ->
 @pytest.mark.parametrize("style", STYLES)
 def test_executed_and_shape_only_runs_have_one_digest(style: str) -> None:
     for dtype in ("float64", "float16"):
-        executed = train(styled(style), drawn(), optimiser=Adam(lr=1e-2), dtype=dtype)
+        small = LossScale(scale=1.0)  # so that no step overflows
+        executed = train(
+            styled(style), drawn(), optimiser=Adam(lr=1e-2), dtype=dtype, loss_scale=small
+        )
         assert executed.skipped == ()
-        assert executed.trace.digest() == shaped(styled(style), Adam(lr=1e-2), dtype).digest()
+        shapes = shaped(styled(style), Adam(lr=1e-2), dtype, loss_scale=small)
+        assert executed.trace.digest() == shapes.digest()
 
 
 @pytest.mark.parametrize("style", STYLES)
 def test_a_step_moves_every_weight_down_the_slope_that_finite_differences_show(style: str) -> None:
-    what, rate = styled(style), 1e-6
+    what, rate = styled(style), 1e-7
     ids = drawn()[:1]
     before = what.weights(what.config, "float64")
     moved = train(what, ids * 2, optimiser=SGD(lr=rate), max_norm=1e9, dtype="float64")
@@ -246,9 +250,7 @@ def test_an_overflow_skips_the_step_and_halves_an_adaptive_scale() -> None:
     assert trained.skipped == (0,)
     assert trained.learning_rates == (0, 1e-2, 1e-2)
     assert scale.scale == 2.0**14
-    assert trained.gradient_norms[0] != trained.gradient_norms[0] or np.isinf(
-        trained.gradient_norms[0]
-    )
+    assert not np.isfinite(trained.gradient_norms[0])
     updates = {p.op.step for p in trained.trace.placed_ops() if p.op.kind == "adam"}
     assert updates == {1, 2}
 
@@ -263,9 +265,7 @@ def test_a_static_scale_that_overflows_never_updates() -> None:
 
 def overflowing(scale: LossScale) -> Training:
     same = [drawn()[0]] * 3
-    return train(
-        styled("plain"), same, optimiser=Adam(lr=1e-2), dtype="float16", loss_scale=scale
-    )
+    return train(styled("plain"), same, optimiser=Adam(lr=1e-2), dtype="float16", loss_scale=scale)
 
 
 def test_training_stops_early_when_the_loss_no_longer_falls() -> None:
