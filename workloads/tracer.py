@@ -248,9 +248,10 @@ class Tracer:
             )
         )
         if self.trains and backward is not None:
+            kept = result if backward.saves_result else replace(result, values=None)
             if backward.saves_result:
                 self._keep(result)
-            self._tape.append(Recorded(name, self._layer, tuple(inputs), result, backward))
+            self._tape.append(Recorded(name, self._layer, tuple(inputs), kept, backward))
         return result
 
     def finish(self) -> Trace:
