@@ -17,7 +17,7 @@ from reports.energy import MachineEnergy
 from reports.quantities import percent, si, significant
 from sim.energy import PhaseEnergy
 from sim.result import PhaseRow, RunResult
-from workloads.trace import Phase
+from workloads.trace import ANSWERING, Phase
 
 _LABELLED_SHARE = 0.1
 """Causes below this share are left out of a chart's description in words."""
@@ -105,7 +105,7 @@ def _machine(result: RunResult) -> dict[str, Any]:
             f"{significant(ridge)} FLOP/byte",
             si(result.clock_hz, "Hz"),
         ],
-        "phases": [_phase_cells(result.phase(phase)) for phase in Phase],
+        "phases": [_phase_cells(result.phase(phase)) for phase in ANSWERING],
         "simulated": percent(result.shares.simulated_cycles / total),
         "replayed": percent(result.shares.replayed_cycles / total),
         "extrapolated": percent(result.shares.extrapolated_cycles / total),
@@ -161,7 +161,7 @@ def _energies(
     ]
     known.sort(key=lambda pair: pair[1].phases[-1].joules_per_token)
     return [
-        {"title": title, "phases": [_energy_cells(run.phase(phase)) for phase in Phase]}
+        {"title": title, "phases": [_energy_cells(run.phase(phase)) for phase in ANSWERING]}
         for title, run in known
     ]
 

@@ -162,12 +162,12 @@ class Ledger:
         limits = total_limits(self._limits[phase])
         binds, share = what_binds(ops, limits)
         trace = self._trace
-        per_sequence = trace.prompt_tokens if phase is Phase.PREFILL else self._steps[phase]
+        each_step = 1 if phase is Phase.DECODE else trace.prompt_tokens
         return PhaseRow(
             phase=phase,
             clock_hz=self._machine.spec.clock_hz,
             steps=self._steps[phase],
-            tokens=per_sequence * trace.batch,
+            tokens=each_step * self._steps[phase] * trace.batch,
             cycles=stack.total,
             stack=stack,
             flops=sum(row.flops for row in ops),

@@ -5,8 +5,9 @@ run. Each bound answers "how long if only this resource limited?":
 
 - matrix arithmetic: flops of matrix products over the matrix units' peak;
 - vector arithmetic: all other flops, a transcendental as one, over the vector units' peak;
-- bandwidth: compulsory bytes over main memory's peak. A step must read every distinct byte of
-  weights and cache that it touches, less what can have stayed on chip since the step before;
+- bandwidth: compulsory bytes over main memory's peak. A step (in training, each of its phases)
+  must read every distinct byte of weights, cache and optimiser state that it touches, less what
+  can have stayed on chip since the step before;
 - launch: operations times the least time between two launches.
 """
 
@@ -24,8 +25,9 @@ VECTOR = "vector arithmetic"
 MEMORY = str(StallCause.BANDWIDTH)
 LAUNCH = str(StallCause.LAUNCH)
 
-COMPULSORY_ROLES = (Role.WEIGHT, Role.KV_CACHE)
-"""Tensors that come from before the step; activations may live on chip throughout."""
+COMPULSORY_ROLES = (Role.WEIGHT, Role.KV_CACHE, Role.OPTIMIZER_STATE)
+"""Tensors that come from before the step; activations, and the gradients of weights, may live on
+chip throughout."""
 
 
 def step_limits(
@@ -68,7 +70,7 @@ def compulsory_bytes(
     tensors: tuple[Tensor, ...],
     roles: tuple[Role, ...] = COMPULSORY_ROLES,
 ) -> int:
-    """Distinct bytes of weights and KV cache that the blocks read before they write them.
+    """Distinct bytes of tensors of those roles that the blocks read before they write them.
 
     A gather counts its rows once; of a tensor read several times the largest read counts.
     """
@@ -76,14 +78,15 @@ def compulsory_bytes(
     written: dict[tuple[int, int | None], int] = {}
     for block in blocks:
         for op in block.ops:
-            for access in op.writes:
-                key, instances = _instances(access, op, block, tensors)
-                written[key] = written.get(key, 0) + access.bytes * instances
             for access in op.reads:
                 if tensors[access.tensor].role in roles:
                     key, instances = _instances(access, op, block, tensors)
-                    largest[key] = max(largest.get(key, 0), access.bytes * instances)
-    return sum(max(0, touched - written.get(key, 0)) for key, touched in largest.items())
+                    touched = access.bytes * instances - written.get(key, 0)
+                    largest[key] = max(largest.get(key, 0), touched)
+            for access in op.writes:
+                key, instances = _instances(access, op, block, tensors)
+                written[key] = written.get(key, 0) + access.bytes * instances
+    return sum(largest.values())
 
 
 def _instances(

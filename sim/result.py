@@ -97,14 +97,15 @@ class MemoryRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhaseRow:
-    """Prefill or decode as a whole."""
+    """Prefill or decode, or one of training's phases, as a whole."""
 
     phase: Phase
     clock_hz: int
     steps: int
     """Passes through the model."""
     tokens: int
-    """Prompt tokens taken in, or tokens that came out of decode passes; all sequences."""
+    """Prompt tokens taken in, or tokens that came out of decode passes; all sequences. In training
+    every phase counts the tokens trained on."""
     cycles: int
     stack: CycleStack
     flops: int

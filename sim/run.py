@@ -17,7 +17,7 @@ from sim.lowering import MachineModel
 from sim.memory.capacity import require_room
 from sim.pipeline import Engine
 from sim.result import RunResult
-from workloads.trace import Block, Role, Trace
+from workloads.trace import Block, Phase, Role, Trace
 
 Progress = Callable[[int, int], None]
 """Called with steps done and steps in all."""
@@ -56,13 +56,17 @@ def run(
 
 
 def steps_of(trace: Trace) -> list[list[Block]]:
-    """Group a trace's blocks by step, in order."""
+    """Group a trace's blocks by step, and a training step's by phase, in order."""
     steps: list[list[Block]] = []
     for block in trace.blocks:
-        if not steps or steps[-1][0].ops[0].step != block.ops[0].step:
+        if not steps or _step_of(steps[-1][0]) != _step_of(block):
             steps.append([])
         steps[-1].append(block)
     return steps
+
+
+def _step_of(block: Block) -> tuple[int, Phase]:
+    return block.ops[0].step, block.ops[0].phase
 
 
 def _require_same_fidelity(machine: MachineModel, program: StepProgram) -> None:

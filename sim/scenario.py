@@ -33,7 +33,7 @@ from sim.run import run
 from sim.spec import Strict, read_yaml, validate
 from sim.stalls import StallCause
 from workloads import generate, load_model
-from workloads.trace import Phase, Trace
+from workloads.trace import ANSWERING, Phase, Trace
 
 SCENARIOS = Path(__file__).with_name("scenarios")
 
@@ -255,7 +255,7 @@ def metric_names() -> list[str]:
     """All metrics that an expectation may name."""
     shares = ["busy", "idle", *StallCause]
     names = [*METRICS, *(f"share.{share}" for share in shares)]
-    return [f"{phase}.{name}" for phase in Phase for name in names]
+    return [f"{phase}.{name}" for phase in ANSWERING for name in names]
 
 
 def measure_phase(row: PhaseRow, name: str) -> float | str:

@@ -21,6 +21,7 @@ from workloads.trace import (
     TraceError,
 )
 from workloads.tracer import Tracer
+from workloads.train import Training, train
 from workloads.zoo import Model, load_model, model_names
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "Trace",
     "TraceError",
     "Tracer",
+    "Training",
     "generate",
     "load_config",
     "load_model",
@@ -50,4 +52,5 @@ __all__ = [
     "parameter_count",
     "parameter_shapes",
     "read_config",
+    "train",
 ]

@@ -41,6 +41,8 @@ class Array:
     """Where in the tensor this array begins."""
     written: Written | None = None
     """The writing whose result this array is; None for weights and inputs."""
+    kept: Array | None = None
+    """On a training tape: the copy that was set aside, where this array's place is reused."""
 
     @property
     def name(self) -> str:

@@ -2,8 +2,10 @@
 
 - Weights, in the order of declaration; neighbouring layered weights are interleaved (all of layer
   0, all of layer 1, ...), so one constant stride leads from a layer to the next.
+- In training the weights' gradients and the optimiser's state, layered likewise.
 - The KV cache, layered likewise; then the inputs; then the activations.
-- An activation has one buffer per name, reused in every layer and step. Its tensor takes the
+- An activation has one buffer per name, reused in every layer and step; what a backward pass
+  reads again has one in each layer. Its tensor takes the
   largest shape ever written to it; an operation's `Access` says how much of it is touched.
 """
 
@@ -16,6 +18,15 @@ from math import prod
 
 from workloads.array import Shape, Values
 from workloads.trace import DTYPE_BYTES, Role, Tensor
+
+_ORDER = (
+    Role.WEIGHT,
+    Role.GRADIENT,
+    Role.OPTIMIZER_STATE,
+    Role.KV_CACHE,
+    Role.INPUT,
+    Role.ACTIVATION,
+)
 
 ALIGNMENT_BYTES = 64  # a cache line: no two tensors share one on any machine here
 
@@ -33,6 +44,8 @@ class Memory:
     """Each layer has one of its own, be it the only layer."""
     values: Callable[[int | None], Values] | None = None
     """Gives a layer's numbers."""
+    in_layers: bool = False
+    """A buffer that was first written within a layer."""
 
     @property
     def bytes(self) -> int:
@@ -56,7 +69,7 @@ def laid_out(memories: Sequence[Memory]) -> tuple[Tensor, ...]:
     """Give every tensor its address; the order of the list stays, it is what accesses refer to."""
     tensors: dict[str, Tensor] = {}
     address = 0
-    for role in (Role.WEIGHT, Role.KV_CACHE, Role.INPUT, Role.ACTIVATION):
+    for role in _ORDER:
         of_role = [memory for memory in memories if memory.role is role]
         for layered, neighbours in groupby(of_role, key=lambda memory: memory.layered):
             group = tuple(neighbours)

@@ -41,17 +41,26 @@ class TraceError(ValueError):
 class Role(StrEnum):
     """What a tensor is for, which decides where machines keep it."""
 
-    WEIGHT = "weight"  # read in every step, never written
+    WEIGHT = "weight"  # read in every step; written by a training step's update only
     ACTIVATION = "activation"  # written and read within a step
     KV_CACHE = "kv_cache"  # grows by one position a step, read in every later step
     INPUT = "input"  # token numbers from outside
+    GRADIENT = "gradient"  # of the weights: written by a backward pass, read by its update
+    OPTIMIZER_STATE = "optimizer_state"  # read and written by every update: moments, master weights
 
 
 class Phase(StrEnum):
-    """Which part of answering a prompt an operation belongs to."""
+    """Which part of answering a prompt, or of a training step, an operation belongs to."""
 
     PREFILL = "prefill"  # all prompt tokens in one pass
     DECODE = "decode"  # one new token a pass
+    FORWARD = "forward"  # all tokens of a training batch, and their loss
+    BACKWARD = "backward"  # the loss's gradient with respect to every weight
+    UPDATE = "update"  # the optimiser's step
+
+
+ANSWERING = (Phase.PREFILL, Phase.DECODE)
+TRAINING = (Phase.FORWARD, Phase.BACKWARD, Phase.UPDATE)
 
 
 class Family(StrEnum):
@@ -63,7 +72,7 @@ class Family(StrEnum):
     - ROWWISE: `rows, cols, passes`: reductions along each row, then a map; `passes` counts
       how often a row is walked (softmax 3: maximum, sum, scale).
     - ELEMENTWISE: `elements`: one result per element.
-    - GATHER: `rows, cols`: copy chosen rows of a table.
+    - GATHER: `rows, cols`: copy chosen rows of a table, or add to them.
     - COPY: `elements`: move data without arithmetic.
     """
 
@@ -156,7 +165,7 @@ class Op:
     """Layer of the model; None outside the layers."""
     phase: Phase
     step: int
-    """0 is the prefill; decode steps count from 1."""
+    """0 is the prefill; decode steps count from 1. In training, the number of the batch from 0."""
 
     @property
     def bytes_read(self) -> int:
@@ -226,9 +235,9 @@ class Trace:
     """Element type of weights and activations."""
     batch: int
     prompt_tokens: int
-    """Tokens of each prompt."""
+    """Tokens of each prompt, or of each training sequence."""
     new_tokens: int
-    """Tokens generated for each prompt; the first of them comes out of the prefill."""
+    """Tokens generated for each prompt, the first out of the prefill; 0 where a model trains."""
     tensors: tuple[Tensor, ...]
     blocks: tuple[Block, ...]
     about: Mapping[str, Any] = field(default_factory=dict)

@@ -5,7 +5,11 @@ same kind the first is walked, and its operations repeated for the others; only 
 is looked up anew. The trace is that of an executed run, digest and all.
 
 With `execute=True` every layer is walked, and layers are folded into one `Block` only where their
-records turned out equal: that is the proof that they repeat.
+records turned out equal: that is the proof that they repeat. Layers walked from the last to the
+first, as a backward pass does, have a `Block` each.
+
+With `trains=True` operations that have a gradient rule are put on a tape, in order, and what the
+rules read again is kept: see `workloads.tape`.
 
 Memory is laid out when the trace is finished: see `workloads.layout`.
 """
@@ -20,7 +24,11 @@ from typing import Any
 
 from workloads.array import Array, Shape, Values, Written
 from workloads.layout import Memory, laid_out
+from workloads.tape import Recorded, Rule
 from workloads.trace import Access, Block, Family, Op, Phase, Role, Trace, TraceError
+
+_WRITABLE = {Role.ACTIVATION, Role.KV_CACHE}
+"""What a model that only answers writes to."""
 
 Ops = tuple[Op, ...]
 _Outside = dict[int, list[int]]
@@ -36,6 +44,8 @@ class Tracer:
     """Element type of weights and activations."""
     execute: bool
     """Whether numbers are computed."""
+    trains: bool = False
+    """Whether operations go on the tape of a backward pass."""
     batch: int = 1
     prompt_tokens: int = 1
     new_tokens: int = 1
@@ -51,15 +61,31 @@ class Tracer:
         self._start = 0  # position of the first operation of `_ops` in the expanded trace
         self._layer: int | None = None
         self._step = 0
+        self._phase = Phase.PREFILL
+        self._layer_count = 0
+        self._reverse = False
+        self._tape: list[Recorded] = []
 
-    def begin_step(self, step: int) -> None:
-        """Start a pass through the model: 0 is the prefill, decode passes count from 1."""
+    def begin_step(self, step: int, phase: Phase | None = None) -> None:
+        """Start a pass through the model: 0 is the prefill, decode passes count from 1.
+
+        A training step has several passes, whose `phase` says which.
+        """
         self._close_block(repeats=1)
         self._step = step
+        self._phase = phase or (Phase.DECODE if step else Phase.PREFILL)
 
     def tensor_name(self, tensor: int) -> str:
         """Name of a tensor."""
         return self._memories[tensor].name
+
+    def role_of(self, array: Array) -> Role:
+        """Return what the tensor that an array lies in is for."""
+        return self._memories[array.tensor].role
+
+    def instance_of(self, array: Array) -> int | None:
+        """Return the layer now walked, where each has an array's tensor of its own, else None."""
+        return self._layer if self._memories[array.tensor].layered else None
 
     def declare(
         self,
@@ -109,21 +135,38 @@ class Tracer:
             written=self._latest.get(self._key(tensor)),
         )
 
-    def layers(self, kinds: int | Sequence[str]) -> Iterator[int]:
-        """Walk the layers: a count of equal ones, or the kind of each.
+    def layers(self, kinds: int | Sequence[str], *, reverse: bool = False) -> Iterator[int]:
+        """Walk the layers: a count of equal ones, or the kind of each; `reverse` from the last.
 
         Yields every layer where the tracer executes, and else the first of each run of
         neighbours of the same kind, whose operations then count for the whole run.
         """
         kinds = ("layer",) * kinds if isinstance(kinds, int) else kinds
         self._close_block(repeats=1)
-        for _, run in groupby(range(len(kinds)), key=kinds.__getitem__):
+        self._layer_count, self._reverse = len(kinds), reverse
+        order = range(len(kinds))[::-1] if reverse else range(len(kinds))
+        for _, run in groupby(order, key=kinds.__getitem__):
             numbers = tuple(run)
             walked, repeats = (numbers, 1) if self.execute else (numbers[:1], len(numbers))
             for self._layer in walked:
                 yield self._layer
                 self._close_block(repeats=repeats)
-        self._layer = None
+        self._layer, self._reverse = None, False
+
+    def take_tape(self) -> list[Recorded]:
+        """Return what was put on the tape since it was last taken, in order."""
+        tape, self._tape = self._tape, []
+        return tape
+
+    def recall(self, kept: Array, layer: int | None) -> Array:
+        """Return an array of the tape, made in `layer`, as the layer now walked has it.
+
+        Where nothing is executed the tape of a layer stands for all that repeat it.
+        """
+        memory = self._memories[kept.tensor]
+        if kept.written is not self._latest.get((kept.tensor, layer if memory.layered else None)):
+            raise TraceError(f"the backward pass reads {kept.name}, which has been overwritten")
+        return replace(kept, written=self._latest.get(self._key(kept.tensor)))
 
     def record(
         self,
@@ -139,8 +182,10 @@ class Tracer:
         compute: Callable[..., Values],
         dtype: str | None = None,
         buffer: str | None = None,
-        updates: Array | None = None,
+        updates: Array | tuple[Array, ...] | None = None,
+        target: Array | None = None,
         role: Role = Role.ACTIVATION,
+        backward: Rule | None = None,
     ) -> Array:
         """Record exactly one operation, and return its result of shape `shape`.
 
@@ -149,19 +194,30 @@ class Tracer:
 
         The result goes to the buffer named `buffer` (the operation's own name by default). With
         `updates` it overwrites that part of a declared tensor instead: the operation also waits
-        for the tensor's last writer, and `compute` receives the part's numbers last.
+        for the tensor's last writer, and `compute` receives the part's numbers last. Of several
+        parts that it overwrites, the first is its result. `target` is a part of a declared tensor
+        that takes the result without a look at what was there.
+
+        `backward` is the operation's gradient rule.
         """
         touched = [read if isinstance(read, tuple) else (read, read.bytes, 0) for read in reads]
-        sources = [array for array, _, _ in touched] + ([] if updates is None else [updates])
+        updated = (updates,) if isinstance(updates, Array) else updates or ()
+        inputs = [array for array, _, _ in touched]
+        sources = [*inputs, *updated]
+        if self.trains and backward is not None:
+            inputs = self._kept_inputs(name, inputs, backward, buffer or name)
         depends_back = self._distances(name, sources)
         values = compute(*(source.values for source in sources)) if self.execute else None
         dtype = dtype or sources[0].dtype
-        if updates is None:
-            tensor, offset = self._buffer(buffer or name, role, shape, dtype), 0
+        if target is not None:
+            values = _stored(values, target)
+        if place := (target or next(iter(updated), None)):
+            tensor, offset = place.tensor, place.offset_bytes
         else:
-            tensor, offset = updates.tensor, updates.offset_bytes
+            tensor, offset = self._buffer(buffer or name, role, shape, dtype), 0
         written = Written(self._start + len(self._ops))
-        self._latest[self._key(tensor)] = written
+        for also in (tensor, *(part.tensor for part in updated)):
+            self._latest[self._key(also)] = written
         result = Array(
             tracer=self,
             tensor=tensor,
@@ -180,14 +236,22 @@ class Tracer:
                 flops=flops,
                 transcendentals=transcendentals,
                 reads=tuple(Access(a.tensor, n, a.offset_bytes + at) for a, n, at in touched),
-                writes=(Access(tensor, result.bytes, offset),),
+                writes=(
+                    Access(tensor, result.bytes, offset),
+                    *(Access(part.tensor, part.bytes, part.offset_bytes) for part in updated[1:]),
+                ),
                 depends_back=depends_back,
                 dtype=sources[0].dtype,
                 layer=self._layer,
-                phase=Phase.DECODE if self._step else Phase.PREFILL,
+                phase=self._phase,
                 step=self._step,
             )
         )
+        if self.trains and backward is not None:
+            kept = result if backward.saves_result else replace(result, values=None)
+            if backward.saves_result:
+                self._keep(result)
+            self._tape.append(Recorded(name, self._layer, tuple(inputs), kept, backward))
         return result
 
     def finish(self) -> Trace:
@@ -206,6 +270,46 @@ class Tracer:
         trace.verify()
         return trace
 
+    def _kept_inputs(self, name: str, inputs: list[Array], rule: Rule, buffer: str) -> list[Array]:
+        """Keep the inputs that a rule reads again; the tape forgets the numbers of the others."""
+        kept = []
+        for number, array in enumerate(inputs):
+            if number not in rule.saves:
+                kept.append(replace(array, values=None))
+                continue
+            memory = self._memories[array.tensor]
+            shared = self._layer is not None and not (memory.in_layers or memory.layered)
+            if memory.role is Role.ACTIVATION and (shared or memory.name == buffer):
+                copy = self._set_aside(array, f"{name}.input")
+                kept.append(replace(array, values=None, kept=copy))
+            else:
+                self._keep(array)
+                kept.append(array)
+        return kept
+
+    def _set_aside(self, array: Array, name: str) -> Array:
+        """Copy what is about to be overwritten."""
+        copy = self.record(
+            kind="set_aside",
+            family=Family.COPY,
+            name=name,
+            dims={"elements": array.size},
+            flops=0,
+            reads=(array,),
+            shape=array.shape,
+            compute=lambda x: x,  # results are never changed in place, so nothing to copy
+        )
+        self._keep(copy)
+        return copy
+
+    def _keep(self, array: Array) -> None:
+        """Give each layer a buffer of its own for what a backward pass reads again."""
+        memory = self._memories[array.tensor]
+        if memory.role is not Role.ACTIVATION or not memory.in_layers or memory.layered:
+            return
+        memory.layered, memory.layers = True, self._layer_count
+        self._latest[array.tensor, self._layer] = self._latest.pop((array.tensor, None))
+
     def _key(self, tensor: int, layer: int | None = None) -> tuple[int, int | None]:
         """Where a tensor's writings are noted: one place, or one in each layer."""
         if not self._memories[tensor].layered:
@@ -222,8 +326,10 @@ class Tracer:
                     f"{name} reads {source.name}, which another operation has overwritten; "
                     f"give one of the two results a buffer of its own"
                 )
-            writable = self._memories[source.tensor].role in {Role.ACTIVATION, Role.KV_CACHE}
-            if writable and (latest is None or latest.index < self._start):
+            role = self._memories[source.tensor].role
+            if (role in _WRITABLE or self.trains) and (
+                latest is None or latest.index < self._start
+            ):
                 self._outside.setdefault(position, []).append(source.tensor)
             if latest is not None:
                 distances.add(self._start + position - latest.index)
@@ -233,6 +339,7 @@ class Tracer:
         """Tensor of an activation's buffer, grown to the largest shape written to it."""
         if name not in self._index_of:
             self.declare(name, role, shape, dtype=dtype)
+            self._memories[self._index_of[name]].in_layers = self._layer is not None
         tensor = self._index_of[name]
         memory = self._memories[tensor]
         if memory.dtype != dtype or memory.role is not role:
@@ -257,10 +364,11 @@ class Tracer:
         self._start += len(ops)
         written = {access.tensor for op in ops for access in op.writes}
         writings = {tensor: self._latest[self._key(tensor)] for tensor in written}
-        first = self._layer or 0
-        for layer in range(first + 1, first + repeats):
+        first, step = self._layer or 0, -1 if self._reverse else 1
+        for repeat in range(1, repeats):
+            layer = first + step * repeat
             ops = self._repeated(ops, outside, layer)
-            self._move_writings(writings, layer, layer - first, len(ops))
+            self._move_writings(writings, layer, repeat, len(ops))
             self._start += len(ops)
 
     def _repeated(self, ops: Ops, outside: _Outside, layer: int) -> Ops:
@@ -278,7 +386,7 @@ class Tracer:
                     distances.add(self._start + position - latest.index)
             if (after := tuple(sorted(distances))) != before:
                 changed[position] = after
-        if not changed:
+        if not changed and not self._reverse:
             self._blocks[-1] = replace(self._blocks[-1], repeats=self._blocks[-1].repeats + 1)
             return ops
         ops = tuple(
@@ -297,6 +405,14 @@ class Tracer:
                 self._latest[tensor, layer] = Written(written.index + repeat * op_count)
             else:
                 written.index += op_count
+
+
+def _stored(values: Values | None, target: Array) -> Values | None:
+    """Put a result where a declared tensor has its numbers."""
+    if values is None or target.values is None:
+        return values
+    target.values[...] = values
+    return target.values
 
 
 def _continues(block: Block, ops: Sequence[Op]) -> bool:

@@ -20,6 +20,8 @@ ROLE_COLOURS: Mapping[str, str] = {
     Role.KV_CACHE: "#0072b2",
     Role.ACTIVATION: "#009e73",
     Role.INPUT: "#7a4fa3",
+    Role.GRADIENT: "#a6761d",
+    Role.OPTIMIZER_STATE: "#cc79a7",
 }
 ROLE_LINES: Mapping[str, Any] = {
     ALL: "-",
@@ -27,6 +29,8 @@ ROLE_LINES: Mapping[str, Any] = {
     Role.KV_CACHE: "-.",
     Role.ACTIVATION: ":",
     Role.INPUT: (0, (6, 1, 1, 1)),
+    Role.GRADIENT: (0, (3, 3)),
+    Role.OPTIMIZER_STATE: (0, (8, 2, 2, 2)),
 }
 ROLE_NAMES: Mapping[str, str] = {
     ALL: "all accesses",
@@ -34,6 +38,8 @@ ROLE_NAMES: Mapping[str, str] = {
     Role.KV_CACHE: "KV cache",
     Role.ACTIVATION: "activations",
     Role.INPUT: "token numbers",
+    Role.GRADIENT: "gradients of weights",
+    Role.OPTIMIZER_STATE: "optimiser state",
 }
 _TICK_EVERY = 4
 """Powers of two between two labels."""

@@ -33,7 +33,7 @@ _VISIBLE_PERCENT = 0.5
 def stacks(results: Sequence[RunResult]) -> Figure:
     """Draw bars of 100 % of a phase's time; the time of one token stands at the bar's end."""
     rows = fastest_first(results)
-    phases = [p for p in (Phase.PREFILL, Phase.DECODE) if any(row.phase(p) for row in rows)]
+    phases = [p for p in Phase if any(row.phase(p) for row in rows)]
     legend: dict[str, Swatch] = {}
     figure = Figure(
         figsize=(WIDTH_INCHES, 1.1 + len(phases) * (0.35 + 0.27 * len(rows))), layout="constrained"

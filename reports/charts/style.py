@@ -105,8 +105,20 @@ ALL_SWATCHES = (
     *CAUSES.values(),
 )
 
-PHASE_MARKERS = {Phase.PREFILL: "o", Phase.DECODE: "s"}
-PHASE_HATCHES = {Phase.PREFILL: "/////", Phase.DECODE: ""}
+PHASE_MARKERS = {
+    Phase.PREFILL: "o",
+    Phase.DECODE: "s",
+    Phase.FORWARD: "^",
+    Phase.BACKWARD: "v",
+    Phase.UPDATE: "D",
+}
+PHASE_HATCHES = {
+    Phase.PREFILL: "/////",
+    Phase.DECODE: "",
+    Phase.FORWARD: "////",
+    Phase.BACKWARD: "\\\\\\\\",
+    Phase.UPDATE: "....",
+}
 
 
 def family_colour(family: str) -> str:
@@ -135,13 +147,14 @@ def parts_of(result: RunResult, phase: PhaseRow) -> list[tuple[str, Swatch, int]
 
 
 def fastest_first(results: Sequence[RunResult]) -> list[RunResult]:
-    """Order machines by decode throughput, by prefill where nothing was decoded."""
+    """Order machines by decode throughput, by prefill where nothing was decoded, else by time."""
 
-    def speed(result: RunResult) -> tuple[float, float]:
+    def speed(result: RunResult) -> tuple[float, float, float]:
         decode, prefill = result.phase(Phase.DECODE), result.phase(Phase.PREFILL)
         return (
             decode.tokens_per_second if decode else 0.0,
             prefill.tokens_per_second if prefill else 0.0,
+            -result.seconds if result.phase(Phase.UPDATE) else 0.0,
         )
 
     return sorted(results, key=speed, reverse=True)

@@ -22,8 +22,8 @@ from reports.quantities import significant
 from sim.result import PhaseRow, RunResult
 from workloads.trace import Phase
 
-_BAR = 0.38
-_PHASES = (Phase.PREFILL, Phase.DECODE)
+_BARS = 0.76
+"""Room of a machine's bars together, of 1 from machine to machine."""
 _LABEL_ROOM = 6.0
 """Room for a value label right of the longest bar, as a factor on the log axis."""
 
@@ -31,7 +31,7 @@ _LABEL_ROOM = 6.0
 def throughput(results: Sequence[RunResult]) -> Figure:
     """Draw grouped bars on a log axis, fastest machine on top, each with its value."""
     rows = fastest_first(results)
-    present = [phase for phase in _PHASES if any(row.phase(phase) for row in rows)]
+    present = [phase for phase in Phase if any(row.phase(phase) for row in rows)]
     figure = Figure(figsize=(WIDTH_INCHES, 1.0 + 0.42 * len(rows)), layout="constrained")
     axes = figure.add_subplot()
     rates = [_draw_row(axes, at, row, present) for at, row in enumerate(rows)]
@@ -54,24 +54,24 @@ def throughput(results: Sequence[RunResult]) -> Figure:
 
 
 def _draw_row(axes: Axes, at: int, result: RunResult, present: list[Phase]) -> list[float]:
-    rates = []
+    rates, height = [], _BARS / max(len(present), 1)
     for order, phase in enumerate(present):
         row = result.phase(phase)
         if row is None:
             continue
-        offset = (order - (len(present) - 1) / 2) * _BAR
-        _draw_bar(axes, at + offset, result.family, row)
+        offset = (order - (len(present) - 1) / 2) * height
+        _draw_bar(axes, at + offset, height, result.family, row)
         rates.append(row.tokens_per_second)
     return rates
 
 
-def _draw_bar(axes: Axes, y: float, family: str, row: PhaseRow) -> None:
+def _draw_bar(axes: Axes, y: float, height: float, family: str, row: PhaseRow) -> None:
     colour = family_colour(family)
     prefill = row.phase is Phase.PREFILL
     axes.barh(
         y,
         row.tokens_per_second,
-        height=_BAR * 0.92,
+        height=height * 0.92,
         facecolor=PAPER.light if prefill else colour,
         edgecolor=colour,
         hatch=PHASE_HATCHES[row.phase],

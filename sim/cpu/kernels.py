@@ -17,12 +17,11 @@ from sim.cpu.isa import Instruction, Kind, parse
 
 UNROLL = 4
 """Elements, or vectors of them, that a pass takes at a time."""
-MOST_READS = 4
-MOST_WRITES = 2
-"""Operands that a pass can stream: registers a0 to a3, and a4 and a5."""
-A0 = 10
-READ_BASES = tuple(range(A0, A0 + MOST_READS))
-WRITE_BASES = tuple(range(A0 + MOST_READS, A0 + MOST_READS + MOST_WRITES))
+A0, S2 = 10, 18
+READ_BASES = (*range(A0, A0 + 4), *range(S2, S2 + 2))
+WRITE_BASES = (*range(A0 + 4, A0 + 6), *range(S2 + 2, S2 + 5))
+"""Registers of the operands that a pass can stream: a0 to a3, then s2 and s3; a4 and a5, then s4
+to s6 (an optimiser's step reads and writes a weight with all that is kept of it)."""
 ROW_BASE = A0 + 6
 """a6 walks what a row reads or writes once."""
 A_BASE, B_BASE, C_BASE = A0, A0 + 1, A0 + 3

@@ -65,8 +65,9 @@ def require_supported(op: Op, trace: Trace, complain: Complain) -> None:
         raise complain(op, f"no kernel for {op.dtype}, only for {known}")
     if op.family is Family.MATMUL and len(op.reads) != 2:
         raise complain(op, f"a product of {len(op.reads)} operands")
-    if len(op.reads) > kernels.MOST_READS or len(op.writes) > kernels.MOST_WRITES:
-        raise complain(op, "a pass streams at most 4 operands in and 2 out")
+    most_reads, most_writes = len(kernels.READ_BASES), len(kernels.WRITE_BASES)
+    if len(op.reads) > most_reads or len(op.writes) > most_writes:
+        raise complain(op, f"a pass streams at most {most_reads} operands in and {most_writes} out")
     streamed = op.reads if op.family is Family.MATMUL else op.reads[:1]
     for access in streamed:
         dtype = trace.tensors[access.tensor].dtype

@@ -17,8 +17,9 @@ _SMALLER = ("bfloat16",)
 class Room:
     """The bytes that a trace needs, by how they grow.
 
-    Models: weights of a size that is fixed, KV cache that grows with batch and context,
-    activations and inputs that grow with batch; all of it in one memory at once.
+    Models: weights of a size that is fixed, and in training their gradients and the optimiser's
+    state; KV cache that grows with batch and context, activations and inputs that grow with
+    batch; all of it in one memory at once.
     Ignores: what a runtime reserves for itself, workspaces, and fragmentation (see `PagedKv`).
     Source: Kwon et al., Efficient Memory Management for Large Language Model Serving with
     PagedAttention, SOSP 2023, section 2 (weights, KV cache and the rest of an accelerator's
@@ -34,6 +35,8 @@ class Room:
     """Positions that the KV cache has room for; 0 where the model keeps none."""
     used_context: int
     """Positions that the trace itself fills."""
+    training_bytes: int = 0
+    """Gradients of the weights, and what the optimiser keeps."""
 
     @classmethod
     def of(cls, trace: Trace) -> Room:
@@ -46,16 +49,22 @@ class Room:
             batch=trace.batch,
             context=min((tensor.shape[0] for tensor in caches), default=0),
             used_context=trace.prompt_tokens + trace.new_tokens - 1,
+            training_bytes=trace.bytes_of(Role.GRADIENT) + trace.bytes_of(Role.OPTIMIZER_STATE),
         )
 
     @property
     def total_bytes(self) -> int:
         """All of it."""
-        return self.weight_bytes + self.kv_bytes + self.other_bytes
+        return self.fixed_bytes + self.kv_bytes + self.other_bytes
+
+    @property
+    def fixed_bytes(self) -> int:
+        """What neither batch nor context changes."""
+        return self.weight_bytes + self.training_bytes
 
     def largest_batch(self, capacity_bytes: int) -> int:
         """Sequences that fit beside the weights, at the same context; 0 where not even one does."""
-        left = capacity_bytes - self.weight_bytes
+        left = capacity_bytes - self.fixed_bytes
         a_sequence = Fraction(self.kv_bytes + self.other_bytes, self.batch)
         return max(0, int(left // a_sequence)) if a_sequence else 0
 
@@ -63,7 +72,7 @@ class Room:
         """Positions that fit at the same batch; 0 where too few for what the trace fills."""
         if not self.context:
             return 0
-        left = capacity_bytes - self.weight_bytes - self.other_bytes
+        left = capacity_bytes - self.fixed_bytes - self.other_bytes
         positions = int(left // Fraction(self.kv_bytes, self.context))
         return positions if positions >= self.used_context else 0
 
@@ -78,8 +87,10 @@ def require_room(trace: Trace, capacity_bytes: int, machine: str) -> None:
     if room.total_bytes <= capacity_bytes:
         return
     fits = "; ".join(what_fits(trace, capacity_bytes))
+    trained = f"{_gb(room.training_bytes)} of gradients and optimiser state, "
     raise CapacityError(
         f"{trace.model} needs {_gb(room.total_bytes)} ({_gb(room.weight_bytes)} of weights, "
+        f"{trained if room.training_bytes else ''}"
         f"{_gb(room.kv_bytes)} of KV cache, {_gb(room.other_bytes)} of activations) and {machine} "
         f"has {_gb(capacity_bytes)}: take a smaller dtype, batch or model, or a machine with more "
         f"memory. Each of these alone fits: {fits}"

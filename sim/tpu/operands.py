@@ -85,6 +85,7 @@ class Scratchpad:
         gathered = op.family is Family.GATHER
         if tensor.role is not Role.ACTIVATION:
             fresh = tensor.role is Role.KV_CACHE and op.phase is Phase.PREFILL
+            fresh |= tensor.role is Role.GRADIENT and op.phase is Phase.BACKWARD
             late = gathered or fresh or tensor.role is Role.INPUT
             return Fetch(read_bytes=access.bytes, late=late)
         if self._spills(access):

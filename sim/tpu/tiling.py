@@ -12,7 +12,7 @@ from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from workloads.trace import Family, Op, Trace
+from workloads.trace import TRAINING, Family, Op, Trace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +30,8 @@ class AttentionTiling:
 
     Models: blocks of whole rows, as many as half the room for activations asks for.
     Ignores: blocks of columns with a running maximum and sum (flash attention), which would
-    not need whole rows; positions that a causal mask leaves out.
+    not need whole rows; positions that a causal mask leaves out; tiling in training, where the
+    backward pass would make the weights again.
     Source: Rabe and Staats, Self-attention Does Not Need O(n^2) Memory, arXiv 2112.05682, 2021
     (attention on a TPU in chunks of queries).
     """
@@ -47,6 +48,8 @@ class AttentionTiling:
 
     def _add(self, chain: Sequence[Op], room: int) -> None:
         first, between, _ = chain
+        if first.phase in TRAINING:
+            return  # the backward pass reads the weights again, so they are written out
         scores, weights = first.writes[0], between.writes[0]
         inner = scores.bytes + weights.bytes
         rows = first.dims["batch"] * first.dims["m"]

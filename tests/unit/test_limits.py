@@ -25,6 +25,12 @@ def test_what_a_step_itself_appends_to_the_cache_is_not_compulsory():
     assert compulsory_bytes(blocks, tensors) == 50
 
 
+def test_state_that_is_read_and_then_overwritten_is_compulsory():
+    state = replace(CACHE, role=Role.OPTIMIZER_STATE)
+    step = replace(machine_double.ADD, reads=(Access(0, 60),), writes=(Access(0, 60),), layer=None)
+    assert compulsory_bytes([Block(ops=(step,))], (state,)) == 60
+
+
 def test_of_a_tensor_read_twice_the_larger_reading_counts():
     look = replace(machine_double.ADD, reads=(Access(0, 60),), writes=(), layer=None)
     glance = replace(look, reads=(Access(0, 5),))

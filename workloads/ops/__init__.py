@@ -7,11 +7,14 @@ Costs count what the formula does: additions, multiplications, divisions and com
 `flops`; exp, sqrt, tanh, sin and cos as `transcendentals`. A reduction of n elements counts n (its
 accumulator starts at zero, as in a matrix product). Changing a sign, choosing by a mask, and
 constants known before the run (such as rotary frequencies) cost nothing.
+
+Beside each operation stands its gradient rule: operations of its own, each with its cost.
 """
 
 from workloads.ops.activations import activate, gated, softcap
 from workloads.ops.basic import add, embedding, last_token, matmul, scale
 from workloads.ops.choose import argmax, sample
+from workloads.ops.losses import cross_entropy, squared_error
 from workloads.ops.norms import layernorm, rmsnorm
 from workloads.ops.shapes import TOKEN_DTYPE, ShapeError, need
 
@@ -21,6 +24,7 @@ __all__ = [
     "activate",
     "add",
     "argmax",
+    "cross_entropy",
     "embedding",
     "gated",
     "last_token",
@@ -31,4 +35,5 @@ __all__ = [
     "sample",
     "scale",
     "softcap",
+    "squared_error",
 ]

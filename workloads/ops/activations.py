@@ -14,19 +14,23 @@ from scipy.special import erf
 
 from workloads.array import Array, Values
 from workloads.ops.shapes import need
+from workloads.tape import Call, Gradients, Rule
 from workloads.trace import Family
 
 TANH_SLOPE = sqrt(2 / pi)
 
 
 class Activation(NamedTuple):
-    """A function of one element, and what it costs."""
+    """A function of one element, its slope, and what both cost."""
 
     kind: str
     gated_kind: str
     compute: Callable[[Values], Values]
     flops: int
     transcendentals: int
+    slope: Callable[[Values], Values]
+    slope_flops: int
+    slope_transcendentals: int
 
 
 def silu(x: Values) -> Values:
@@ -53,14 +57,46 @@ def relu(x: Values) -> Values:
     return np.maximum(x, 0)
 
 
+def silu_slope(x: Values) -> Values:
+    """Slope s (1 + x (1 - s)), with s = 1 / (1 + exp(-x))."""
+    with np.errstate(over="ignore"):  # as in `silu`
+        s = 1 / (1 + np.exp(-x))
+    result: Values = s * (1 + x * (1 - s))
+    return result
+
+
+def gelu_slope(x: Values) -> Values:
+    """(1 + erf(x / sqrt(2))) / 2 + x exp(-x^2 / 2) / sqrt(2 pi)."""
+    below = 0.5 * (1 + erf(x * x.dtype.type(sqrt(0.5))))
+    result: Values = below + x * (x.dtype.type(sqrt(0.5 / pi)) * np.exp(-0.5 * (x * x)))
+    return result
+
+
+def gelu_new_slope(x: Values) -> Values:
+    """(1 + t) / 2 + x/2 (1 - t^2) u' with t = tanh(u), u = sqrt(2/pi) (x + 0.044715 x^3)."""
+    square = x * x
+    t = np.tanh(TANH_SLOPE * x * (1 + 0.044715 * square))
+    inner = TANH_SLOPE * (1 + 3 * 0.044715 * square)
+    result: Values = 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * inner
+    return result
+
+
+def relu_slope(x: Values) -> Values:
+    """1 above 0, else 0."""
+    return (x > 0).astype(x.dtype)
+
+
 ACTIVATIONS: Mapping[str, Activation] = {
-    "silu": Activation("silu", "swiglu", silu, flops=2, transcendentals=1),  # 1 +, divide; exp
-    "gelu": Activation(
-        "gelu_erf", "geglu_erf", gelu, flops=4, transcendentals=1
-    ),  # scale, 1 +, 0.5 *, the product; erf
-    # cube 2, * 0.044715, + x, * slope, 1 +, 0.5 *, the product; tanh
-    "gelu_new": Activation("gelu", "geglu", gelu_new, flops=8, transcendentals=1),
-    "relu": Activation("relu", "reglu", relu, flops=1, transcendentals=0),  # a comparison
+    # 1 +, divide; exp. The slope: those, 1 -, x *, 1 +, s *; exp
+    "silu": Activation("silu", "swiglu", silu, 2, 1, silu_slope, 6, 1),
+    # scale, 1 +, 0.5 *, the product; erf. The slope: scale, 1 +, 0.5 *, square, * -0.5, scale,
+    # x *, the sum; erf and exp
+    "gelu": Activation("gelu_erf", "geglu_erf", gelu, 4, 1, gelu_slope, 8, 2),
+    # cube 2, * 0.044715, + x, * slope, 1 +, 0.5 *, the product; tanh. The slope: square; u: 4
+    # (scale x, * 0.044715, 1 +, the product); inner: 3; t: 1 +, 0.5 *, square, 1 -; 0.5 x, two
+    # products, the sum; tanh
+    "gelu_new": Activation("gelu", "geglu", gelu_new, 8, 1, gelu_new_slope, 16, 1),
+    "relu": Activation("relu", "reglu", relu, 1, 0, relu_slope, 1, 0),  # a comparison each
 }
 
 
@@ -77,7 +113,30 @@ def activate(x: Array, *, activation: str, name: str) -> Array:
         reads=(x,),
         shape=x.shape,
         compute=chosen.compute,
+        backward=Rule(gradients=lambda call: _activation_gradients(call, chosen), saves=(0,)),
     )
+
+
+def _activation_gradients(call: Call, chosen: Activation) -> Gradients:
+    """Multiply the gradient by the slope."""
+    (x,) = call.inputs
+
+    def compute(gradient: Values, x: Values) -> Values:
+        result: Values = gradient * chosen.slope(x)
+        return result
+
+    gradient = x.tracer.record(
+        kind=f"{chosen.kind}_grad",
+        family=Family.ELEMENTWISE,
+        dims={"elements": x.size},
+        flops=(chosen.slope_flops + 1) * x.size,
+        transcendentals=chosen.slope_transcendentals * x.size,
+        reads=(call.gradient, x),
+        shape=x.shape,
+        compute=compute,
+        **call.into(0, "dgrad"),
+    )
+    return (gradient,)
 
 
 def gated(gate: Array, up: Array, *, activation: str, name: str) -> Array:
@@ -99,7 +158,37 @@ def gated(gate: Array, up: Array, *, activation: str, name: str) -> Array:
         reads=(gate, up),
         shape=gate.shape,
         compute=compute,
+        backward=Rule(gradients=lambda call: _gated_gradients(call, chosen), saves=(0, 1)),
     )
+
+
+def _gated_gradients(call: Call, chosen: Activation) -> Gradients:
+    """Of the gate: gradient * up * slope(gate); of what it gates: gradient * activation(gate)."""
+    gate, up = call.inputs
+    record = gate.tracer.record
+    of_gate = record(
+        kind=f"{chosen.gated_kind}_gate_grad",
+        family=Family.ELEMENTWISE,
+        dims={"elements": gate.size},
+        flops=(chosen.slope_flops + 2) * gate.size,
+        transcendentals=chosen.slope_transcendentals * gate.size,
+        reads=(call.gradient, gate, up),
+        shape=gate.shape,
+        compute=lambda gradient, gate, up: gradient * up * chosen.slope(gate),
+        **call.into(0, "gate"),
+    )
+    of_up = record(
+        kind=f"{chosen.gated_kind}_up_grad",
+        family=Family.ELEMENTWISE,
+        dims={"elements": gate.size},
+        flops=(chosen.flops + 1) * gate.size,
+        transcendentals=chosen.transcendentals * gate.size,
+        reads=(call.gradient, gate),
+        shape=gate.shape,
+        compute=lambda gradient, gate: gradient * chosen.compute(gate),
+        **call.into(1, "up"),
+    )
+    return of_gate, of_up
 
 
 def softcap(x: Array, cap: float, *, name: str) -> Array:
@@ -119,4 +208,27 @@ def softcap(x: Array, cap: float, *, name: str) -> Array:
         reads=(x,),
         shape=x.shape,
         compute=compute,
+        backward=Rule(gradients=lambda call: _softcap_gradients(call, cap), saves_result=True),
     )
+
+
+def _softcap_gradients(call: Call, cap: float) -> Gradients:
+    """Multiply the gradient by 1 - tanh^2, which is 1 - (result / cap)^2."""
+    result = call.result
+
+    def compute(gradient: Values, result: Values) -> Values:
+        tanh = result / result.dtype.type(cap)
+        of_x: Values = gradient * (1 - tanh * tanh)
+        return of_x
+
+    gradient = result.tracer.record(
+        kind="softcap_grad",
+        family=Family.ELEMENTWISE,
+        dims={"elements": result.size},
+        flops=4 * result.size,  # divide, square, 1 -, the product
+        reads=(call.gradient, result),
+        shape=result.shape,
+        compute=compute,
+        **call.into(0, "dgrad"),
+    )
+    return (gradient,)

@@ -10,7 +10,9 @@ from math import prod
 import numpy as np
 
 from workloads.array import Array, Values
+from workloads.ops import attention_gradients as gradients
 from workloads.ops.shapes import need
+from workloads.tape import Rule
 from workloads.trace import Family
 
 
@@ -36,8 +38,9 @@ def rope(
     first = slice(0, 2 * pairs, 2) if interleaved else slice(0, pairs)
     second = slice(1, 2 * pairs, 2) if interleaved else slice(pairs, 2 * pairs)
 
-    def compute(x: Values) -> Values:
-        angles = np.outer(np.arange(start, start + tokens), frequencies)[:, None]  # [T, 1, R/2]
+    def turned(x: Values, direction: int) -> Values:
+        positions = direction * np.arange(start, start + tokens)
+        angles = np.outer(positions, frequencies)[:, None]  # [T, 1, R/2]
         cos, sin = np.cos(angles).astype(x.dtype), np.sin(angles).astype(x.dtype)
         x = x.reshape(batch, tokens, heads, -1)  # [B, T, heads, D]
         a, b = x[..., first], x[..., second]  # [B, T, heads, R/2] each
@@ -47,16 +50,20 @@ def rope(
         return result.reshape(batch, tokens, width)
 
     rotated = 2 * pairs * heads * batch * tokens
+    flops = 3 * rotated + tokens * pairs  # a pair: 4 multiplications, 2 additions; the angles
+    transcendentals = 2 * tokens * pairs  # sin and cos of a position's pairs, for all heads
+    back = gradients.turned_back(lambda g: turned(g, -1), flops, transcendentals)
     return x.tracer.record(
         kind="rope",
         family=Family.ELEMENTWISE,
         name=name,
         dims={"elements": x.size},
-        flops=3 * rotated + tokens * pairs,  # a pair: 4 multiplications, 2 additions; the angles
-        transcendentals=2 * tokens * pairs,  # sin and cos of a position's pairs, for all heads
+        flops=flops,
+        transcendentals=transcendentals,
         reads=(x,),
         shape=x.shape,
-        compute=compute,
+        compute=lambda x: turned(x, 1),
+        backward=back,
     )
 
 
@@ -90,6 +97,7 @@ def cache_append(cache: Array, new: Array, *, start: int, name: str) -> Array:
         updates=slot,
         shape=slot.shape,
         compute=compute,
+        backward=Rule(gradients=gradients.taken_back),
     )
     filled = new.tracer.get(cache.name)
     return filled.view((end, *entry), pick=lambda v: v[:end])
@@ -130,6 +138,7 @@ def attention_scores(query: Array, keys: Array, *, name: str) -> Array:
         reads=(query, keys),
         shape=(batch, kv_heads, group * tokens, context),
         compute=compute,
+        backward=Rule(gradients=gradients.of_scores, saves=(0, 1)),
     )
 
 
@@ -189,6 +198,7 @@ def softmax(
         reads=(scores,),
         shape=scores.shape,
         compute=compute,
+        backward=gradients.of_softmax(scale, softcap),
     )
 
 
@@ -226,6 +236,7 @@ def attention_mix(weights: Array, mixed_values: Array, query: Array, *, name: st
         reads=(weights, mixed_values),
         shape=query.shape,
         compute=compute,
+        backward=Rule(gradients=gradients.of_mix, saves=(0, 1)),
     )
 
 

@@ -172,3 +172,39 @@ def test_weights_lie_in_the_order_embedding_layers_head(tiny_llama: Model) -> No
     assert (names[0], names[-1]) == ("embedding.token.weight", "head.weight")
     others = [t.address for t in trace.tensors if t.role is not Role.WEIGHT]
     assert min(others) > weights[-1][0]
+
+
+def there_and_back(execute: bool, kinds: str) -> Tracer:
+    """A walk up the layers, each with a memory of its own, and one down that reads them."""
+    tracer = Tracer(model="test", dtype="float32", execute=execute)
+    numbers = np.ones((len(kinds), 4), np.float32)
+    tracer.declare("memory", Role.KV_CACHE, (4,), layers=len(kinds), values=numbers.__getitem__)
+    tracer.declare("start", Role.INPUT, (4,), values=lambda _: numbers[0])
+    x = ops.activate(tracer.get("start"), activation="relu", name="residual")
+    for _ in tracer.layers(kinds):
+        tracer.record(
+            kind="keep",
+            family=Family.COPY,
+            name="keep",
+            dims={"elements": 4},
+            flops=0,
+            reads=(x,),
+            updates=tracer.get("memory"),
+            shape=(4,),
+            compute=lambda x, _: x,
+        )
+    for layer in tracer.layers(kinds, reverse=True):
+        x = ops.add(x, tracer.get("memory"), name="back", buffer="residual")
+        if kinds[layer] == "b":
+            x = ops.activate(x, activation="relu", name="residual")
+    return tracer
+
+
+@pytest.mark.parametrize("kinds", ["aaa", "abb", "aab", "b"])
+def test_layers_walked_in_reverse_are_the_same_in_both_modes(kinds: str) -> None:
+    executed, shaped = there_and_back(True, kinds).finish(), there_and_back(False, kinds).finish()
+    assert executed.digest() == shaped.digest()
+    back = [placed for placed in executed.placed_ops() if placed.op.name == "back"]
+    assert [placed.layer for placed in back] == list(range(len(kinds)))[::-1]
+    # each waits for its own layer's memory, which was written one operation a layer after `start`
+    assert all(placed.layer + 1 in placed.dependencies for placed in back)
