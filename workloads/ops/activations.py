@@ -61,6 +61,7 @@ ACTIVATIONS: Mapping[str, Activation] = {
     # cube 2, * 0.044715, + x, * slope, 1 +, 0.5 *, the product; tanh
     "gelu_new": Activation("gelu", "geglu", gelu_new, flops=8, transcendentals=1),
     "relu": Activation("relu", "reglu", relu, flops=1, transcendentals=0),  # a comparison
+    "tanh": Activation("tanh", "tanh_gated", np.tanh, flops=0, transcendentals=1),
 }
 
 
