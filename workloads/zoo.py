@@ -15,8 +15,9 @@ from workloads.descriptions import load_config
 from workloads.formats.huggingface import check_folder
 from workloads.formats.safetensors import WHOLE
 from workloads.formats.tokenizer_json import REMEDY, JsonTokenizer, vocabulary_file
+from workloads.packages import MINILM, package_file
 from workloads.tokenizer import Tokenizer
-from workloads.weights import MINILM, check_source, glassllm_file, package_file, weights_of
+from workloads.weights import check_source, glassllm_file, weights_of
 
 MODELS_FOLDER = Path(__file__).with_name("models")
 DESCRIPTIONS = (".yaml", ".yml", ".json")
