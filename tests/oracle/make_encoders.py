@@ -31,7 +31,7 @@ def oracle(case: str) -> tuple[nn.Module, dict[str, Any]]:
     kind, given = CASES[case]
     model_class = getattr(transformers, kind)
     config = model_class.config_class(**given)
-    description = json.loads(config.to_json_string(use_diff=False))
+    description = json.loads(config.to_json_string())
     model = build(model_class, config)
     weights = all_weights(read_config({**description, **described(case)}))
     prefix = "bert." if kind.endswith("MaskedLM") else ""
