@@ -152,7 +152,7 @@ def _entries(path: Path, header: dict[str, Any]) -> dict[str, _Entry]:
         if not isinstance(given, dict) or set(given) != {"dtype", "shape", "data_offsets"}:
             raise _fault(path, f"tensor {name} must have dtype, shape and data_offsets")
         dtype, shape, offsets = given["dtype"], given["shape"], given["data_offsets"]
-        if dtype not in NUMPY_DTYPES:
+        if not isinstance(dtype, str) or dtype not in NUMPY_DTYPES:
             raise ModelError(
                 f"{path}: tensor {name}: unknown dtype '{dtype}'{nearest(str(dtype), NUMPY_DTYPES)}"
             )
