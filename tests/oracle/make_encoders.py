@@ -63,17 +63,22 @@ def answers(model: nn.Module) -> dict[str, Values]:
     return {name: tensor.numpy() for name, tensor in found.items() if tensor is not None}
 
 
-def sentence_embeddings(folder: Path) -> Values:
-    """Mean of each sentence's last vectors, scaled to length 1: [B, C], one sentence at a time."""
+def sentence_embeddings(folder: Path) -> dict[str, Values]:
+    """Token numbers of each sentence, padded with -1, and the mean of its last vectors.
+
+    The means [B, C] are scaled to length 1; each sentence goes through the model alone.
+    """
     model = transformers.BertModel.from_pretrained(folder, attn_implementation="eager").eval()
     tokenizer = transformers.BertTokenizerFast.from_pretrained(folder)
+    tokens = [tokenizer(sentence)["input_ids"] for sentence in SENTENCES]
     rows = []
-    for sentence in SENTENCES:
+    for ids in tokens:
         with torch.no_grad():
-            ids = torch.tensor([tokenizer(sentence)["input_ids"]])
-            mean = model(ids).last_hidden_state[0].mean(dim=0)
+            mean = model(torch.tensor([ids])).last_hidden_state[0].mean(dim=0)
         rows.append(nn.functional.normalize(mean, dim=0).numpy())
-    return np.stack(rows)
+    longest = max(map(len, tokens))
+    padded_ids = [ids + [-1] * (longest - len(ids)) for ids in tokens]
+    return {"ids": np.array(padded_ids), "embeddings": np.stack(rows)}
 
 
 def main() -> None:
@@ -83,7 +88,7 @@ def main() -> None:
         model, description = oracle(case)
         save(f"encoders/{case}", config=json.dumps(description), **answers(model))
     folder = package_file(MINILM, "model.safetensors", verify=True).parent
-    save("sentences", texts=np.array(SENTENCES), embeddings=sentence_embeddings(folder))
+    save("sentences", texts=np.array(SENTENCES), **sentence_embeddings(folder))
 
 
 if __name__ == "__main__":
