@@ -54,6 +54,16 @@ def test_a_checkpoint_cut_into_parts_is_the_same_model(tmp_path: Path) -> None:
     assert np.array_equal(whole.logits, parts.logits)
 
 
+def test_a_checkpoint_in_bfloat16_runs_in_float32_as_it_is(tmp_path: Path) -> None:
+    theirs = written("llama", tmp_path / "single").bfloat16()
+    theirs.save_pretrained(tmp_path / "half")
+    model = load_model(str(tmp_path / "half"))
+    assert model.config.torch_dtype == "bfloat16"
+    run = generate(model, [3, 1, 4], new_tokens=3, dtype="float32")
+    ids = np.concatenate([run.prompt_ids, run.token_ids], axis=1)
+    assert relative_error(run.logits, answers(theirs.float(), ids, 3)) < 1e-5
+
+
 def test_every_family_with_names_has_a_reader_and_a_case() -> None:
     decoders = {config.model_type for config, _ in READ.values()}
     assert decoders | {"bert", "ernie"} == set(NAMES) & set(READERS)

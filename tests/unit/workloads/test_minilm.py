@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from workloads import ModelError, encode, load_model, packages
+from workloads.formats.tokenizer_json import JsonTokenizer
 from workloads.packages import MINILM, package_file
 
 FIXTURE = Path(__file__).parents[2] / "fixtures" / "sentences.npz"
@@ -46,6 +47,14 @@ def test_the_tokenizer_gives_the_token_numbers_of_transformers(oracle: dict[str,
     model = load_model("all-MiniLM-L6-v2")
     assert [model.encode(text) for text in oracle["texts"].tolist()] == oracle["ids"]
     assert model.decode(oracle["ids"][0]) == "a cat sits on the mat."
+
+
+@needs_tokenizers
+@needs_minilm
+def test_vocab_txt_gives_the_token_numbers_of_tokenizer_json(oracle: dict[str, Any]) -> None:
+    tokenizer = JsonTokenizer.load(package_file(MINILM, "vocab.txt"), 30_522)
+    assert [tokenizer.encode(text) for text in oracle["texts"].tolist()] == oracle["ids"]
+    assert tokenizer.decode(oracle["ids"][0]) == "a cat sits on the mat."
 
 
 def installed(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Path:
