@@ -3,7 +3,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from workloads import Array, ShapeError
+from workloads import Array, ShapeError, ops
 from workloads.ops import pooling
 
 Given = Callable[..., Array]
@@ -12,13 +12,12 @@ Given = Callable[..., Array]
 def test_hidden_scores_are_minus_infinity_and_the_others_stay(given: Given) -> None:
     scores = ops.scale(given("drawn", 2, 3, 4, 5), 1.0, name="scores")
     padding = given("padding", values=[[0.0] * 5, [0, 0, -np.inf, -np.inf, -np.inf]])
-    hidden = pooling.hide_padding(
-        pooling.hide_padding(scores, padding, name="a"), padding, name="b"
-    )
+    hidden = pooling.hide_padding(scores, padding, name="hidden")
     assert np.array_equal(hidden.values[0], scores.values[0])
     assert np.array_equal(hidden.values[1, :, :, :2], scores.values[1, :, :, :2])
     assert (hidden.values[1, :, :, 2:] == -np.inf).all()
-    op = hidden.tracer.finish().blocks[0].ops[0]
+    assert hidden.name == "scores"
+    op = hidden.tracer.finish().blocks[0].ops[1]
     assert (op.flops, op.bytes_read, op.bytes_written) == (120, 8 * (120 + 10), 8 * 120)
 
 
