@@ -11,6 +11,8 @@ from workloads.array import Array, Values
 from workloads.ops.shapes import need
 from workloads.trace import Family
 
+SHORTEST = 1e-12  # as torch.nn.functional.normalize has it
+
 
 def hide_padding(scores: Array, padding: Array, *, name: str) -> Array:
     """Add padding [B, S], 0 or minus infinity, to scores [B, K, G*T, S], in place.
@@ -77,13 +79,13 @@ def mean_of_tokens(x: Array, *, lengths: tuple[int, ...], name: str) -> Array:
 
 
 def unit_length(x: Array, *, name: str) -> Array:
-    """Divide each row of x [B, C] by its Euclidean length."""
+    """Divide each row of x [B, C] by its Euclidean length; a row of zeros stays as it is."""
     need(fits=len(x.shape) == 2, op="unit_length", rule="x is [B, C]", x=x)
     rows, cols = x.shape
 
     def compute(x: Values) -> Values:
         lengths = np.sqrt((x * x).sum(axis=-1, keepdims=True))  # [B, 1]
-        result: Values = x / lengths  # [B, C]
+        result: Values = x / np.maximum(lengths, SHORTEST)  # [B, C]
         return result
 
     return x.tracer.record(
@@ -91,7 +93,7 @@ def unit_length(x: Array, *, name: str) -> Array:
         family=Family.ROWWISE,
         name=name,
         dims={"rows": rows, "cols": cols, "passes": 2},  # sum of squares; divide
-        flops=3 * rows * cols,  # square, sum, divide
+        flops=3 * rows * cols + rows,  # square, sum, divide; a row: the comparison
         transcendentals=rows,  # sqrt
         reads=(x,),
         shape=x.shape,

@@ -49,7 +49,7 @@ def pass_flops(config: EncoderConfig, lengths: tuple[int, ...], *, sentences: bo
         total += 2 * rows * width * width + (1 + gelu) * rows * width + norm
         total += 2 * rows * width * config.vocab_size + rows * config.vocab_size
     if sentences:
-        total += sum(lengths) * width + batch * width + 3 * batch * width
+        total += sum(lengths) * width + batch * width + 3 * batch * width + batch
     return total
 
 
