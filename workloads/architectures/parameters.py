@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
-from workloads.array import Shape
+from workloads.array import Shape, Values
+
+WeightSource = Callable[[str, int | None], Values]
+"""Gives the weight of a name, in one layer (None outside the layers)."""
 
 
 class Parameter(NamedTuple):

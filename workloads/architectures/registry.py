@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from math import prod
 from typing import Any, NamedTuple
 
-from workloads.architectures import decoder
+from workloads.architectures import decoder, encoder
 from workloads.architectures.decoder_config import DecoderConfig
+from workloads.architectures.encoder_config import EncoderConfig
 from workloads.architectures.parameters import Parameter
 from workloads.config import ModelConfig
 
@@ -22,6 +23,7 @@ class Architecture(NamedTuple):
 
 ARCHITECTURES: Mapping[type[ModelConfig], Architecture] = {
     DecoderConfig: Architecture("decoder", decoder.parameter_shapes),
+    EncoderConfig: Architecture("encoder", encoder.parameter_shapes),
 }
 
 

@@ -86,6 +86,13 @@ def relu_slope(x: Values) -> Values:
     return (x > 0).astype(x.dtype)
 
 
+def tanh_slope(x: Values) -> Values:
+    """1 - tanh(x)^2."""
+    t = np.tanh(x)
+    result: Values = 1 - t * t
+    return result
+
+
 ACTIVATIONS: Mapping[str, Activation] = {
     # 1 +, divide; exp. The slope: those, 1 -, x *, 1 +, s *; exp
     "silu": Activation("silu", "swiglu", silu, 2, 1, silu_slope, 6, 1),
@@ -97,6 +104,7 @@ ACTIVATIONS: Mapping[str, Activation] = {
     # products, the sum; tanh
     "gelu_new": Activation("gelu", "geglu", gelu_new, 8, 1, gelu_new_slope, 16, 1),
     "relu": Activation("relu", "reglu", relu, 1, 0, relu_slope, 1, 0),  # a comparison each
+    "tanh": Activation("tanh", "tanh_gated", np.tanh, 0, 1, tanh_slope, 2, 1),  # square, 1 -
 }
 
 

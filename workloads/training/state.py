@@ -12,13 +12,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from workloads.architectures.parameters import Parameter
+from workloads.architectures.parameters import Parameter, WeightSource
 from workloads.array import Values
 from workloads.trace import Role
 from workloads.tracer import Tracer
 from workloads.training.backward import GRADIENT_SUFFIX
 from workloads.training.optimisers import Optimiser
-from workloads.weights import WeightSource
 
 MASTER_SUFFIX = ".master"
 HALF_TYPES = {"float16", "bfloat16"}

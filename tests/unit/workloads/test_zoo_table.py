@@ -13,11 +13,7 @@ ROWS = {row["model"]: row for row in csv.DictReader(TABLE.read_text().splitlines
 DECODERS = sorted(name for name, row in ROWS.items() if row["arch"] == "decoder")
 
 NOT_YET = {
-    "all-MiniLM-L6-v2",
-    "bert-base-uncased",
-    "bert-large-uncased",
     "deepseek-v3",
-    "ernie-3.0-base-zh",
     "g2p-en",
     "lstm-ptb-large",
     "lstm-ptb-medium",
