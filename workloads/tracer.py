@@ -13,6 +13,7 @@ Memory is laid out when the trace is finished: see `workloads.layout`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from math import prod
@@ -51,6 +52,14 @@ class Tracer:
         self._start = 0  # position of the first operation of `_ops` in the expanded trace
         self._layer: int | None = None
         self._step = 0
+        self._scope = ""
+
+    @contextmanager
+    def scope(self, name: str) -> Iterator[None]:
+        """Put `name/` before the names of all tensors and operations: two models in one trace."""
+        outer, self._scope = self._scope, f"{name}/" if name else ""
+        yield
+        self._scope = outer
 
     def begin_step(self, step: int) -> None:
         """Start a pass through the model: 0 is the prefill, decode passes count from 1."""
@@ -75,6 +84,7 @@ class Tracer:
 
         `values` gives a layer's numbers; it is called only where the tracer executes.
         """
+        name = self._scoped(name)
         if name in self._index_of:
             raise TraceError(f"tensor {name} is declared twice")
         self._index_of[name] = len(self._memories)
@@ -92,10 +102,11 @@ class Tracer:
 
     def has(self, name: str) -> bool:
         """Whether a tensor of that name is declared."""
-        return name in self._index_of
+        return self._scoped(name) in self._index_of
 
     def get(self, name: str) -> Array:
         """Return a declared tensor: of the layer being recorded, where each layer has its own."""
+        name = self._scoped(name)
         if name not in self._index_of:
             raise TraceError(f"tensor {name} is not declared")
         tensor = self._index_of[name]
@@ -151,13 +162,14 @@ class Tracer:
         `updates` it overwrites that part of a declared tensor instead: the operation also waits
         for the tensor's last writer, and `compute` receives the part's numbers last.
         """
+        name, buffer = self._scoped(name), self._scoped(buffer or name)
         touched = [read if isinstance(read, tuple) else (read, read.bytes, 0) for read in reads]
         sources = [array for array, _, _ in touched] + ([] if updates is None else [updates])
         depends_back = self._distances(name, sources)
         values = compute(*(source.values for source in sources)) if self.execute else None
         dtype = dtype or sources[0].dtype
         if updates is None:
-            tensor, offset = self._buffer(buffer or name, role, shape, dtype), 0
+            tensor, offset = self._buffer(buffer, role, shape, dtype), 0
         else:
             tensor, offset = updates.tensor, updates.offset_bytes
         written = Written(self._start + len(self._ops))
@@ -205,6 +217,10 @@ class Tracer:
         )
         trace.verify()
         return trace
+
+    def _scoped(self, name: str) -> str:
+        """Full name of what is named within the scope; a full name stays."""
+        return name if name.startswith(self._scope) else self._scope + name
 
     def _key(self, tensor: int, layer: int | None = None) -> tuple[int, int | None]:
         """Where a tensor's writings are noted: one place, or one in each layer."""

