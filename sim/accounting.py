@@ -162,7 +162,7 @@ class Ledger:
         limits = total_limits(self._limits[phase])
         binds, share = what_binds(ops, limits)
         trace = self._trace
-        per_sequence = trace.prompt_tokens if phase is Phase.PREFILL else self._steps[phase]
+        per_sequence = trace.prompt_tokens if phase is Phase.PREFILL else trace.new_tokens - 1
         return PhaseRow(
             phase=phase,
             clock_hz=self._machine.spec.clock_hz,

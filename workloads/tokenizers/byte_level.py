@@ -30,7 +30,7 @@ class ByteLevelTokenizer:
     def __init__(
         self, tokens: Sequence[str], merges: Iterable[str], special: Iterable[int], *, where: str
     ) -> None:
-        """Take `merges` as pairs with a space between, the earliest first; `where` begins errors."""
+        """Take merges as pairs with a space between, the earliest first; `where` begins errors."""
         self.tokens = tuple(tokens)
         """Text of every token, by number, bytes as `byte_characters` writes them."""
         self._ids = {token: number for number, token in enumerate(self.tokens)}
