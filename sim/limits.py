@@ -72,27 +72,36 @@ def compulsory_bytes(
 
     A gather counts its rows once; of a tensor read several times the largest read counts.
     """
-    largest: dict[tuple[int, int | None], int] = {}
-    written: dict[tuple[int, int | None], int] = {}
+    largest: dict[_Run, int] = {}
+    written: dict[_Run, int] = {}
     for block in blocks:
         for op in block.ops:
             for access in op.writes:
-                key, instances = _instances(access, op, block, tensors)
-                written[key] = written.get(key, 0) + access.bytes * instances
+                run = _run(access, op, block, tensors)
+                written[run] = written.get(run, 0) + access.bytes
             for access in op.reads:
                 if tensors[access.tensor].role in roles:
-                    key, instances = _instances(access, op, block, tensors)
-                    largest[key] = max(largest.get(key, 0), access.bytes * instances)
-    return sum(max(0, touched - written.get(key, 0)) for key, touched in largest.items())
+                    run = _run(access, op, block, tensors)
+                    largest[run] = max(largest.get(run, 0), access.bytes)
+    read: dict[tuple[int, int], int] = {}
+    made: dict[tuple[int, int], int] = {}
+    for (tensor, first, layers), touched in largest.items():
+        for layer in range(first, first + layers):
+            read[tensor, layer] = max(read.get((tensor, layer), 0), touched)
+    for (tensor, first, layers), touched in written.items():
+        for layer in range(first, first + layers):
+            made[tensor, layer] = made.get((tensor, layer), 0) + touched
+    return sum(max(0, touched - made.get(key, 0)) for key, touched in read.items())
 
 
-def _instances(
-    access: Access, op: Op, block: Block, tensors: tuple[Tensor, ...]
-) -> tuple[tuple[int, int | None], int]:
-    """Return which tensor of which layer is touched, and how many layers' instances of it."""
+_Run = tuple[int, int, int]
+"""A tensor, the first layer whose instance is touched, and how many layers' in a row."""
+
+
+def _run(access: Access, op: Op, block: Block, tensors: tuple[Tensor, ...]) -> _Run:
     if tensors[access.tensor].layers > 1:
-        return (access.tensor, op.layer), block.repeats
-    return (access.tensor, None), 1
+        return access.tensor, op.layer or 0, block.repeats
+    return access.tensor, 0, 1
 
 
 def total_limits(steps: Iterable[Mapping[str, int]]) -> dict[str, int]:

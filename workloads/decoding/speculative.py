@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from workloads import ops
-from workloads.array import Array, Values
+from workloads.array import Array, Shape, Values
 from workloads.config import ModelError
 from workloads.decoding.answer import GREEDY
 from workloads.decoding.request import (
@@ -32,10 +32,11 @@ from workloads.decoding.request import (
 from workloads.decoding.sampling import Sampling, choose, filtered
 from workloads.decoding.session import Session
 from workloads.ops import sampling, speculation
-from workloads.trace import Trace
+from workloads.trace import Role, Trace
 from workloads.zoo import Model
 
 DRAFT = "draft"  # begins the names of its tensors and operations
+ROUND, CHANCES = "round.tokens", "round.chances"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,11 +142,11 @@ class _Speculator:
 
     def run(self) -> Speculation:
         prompt = self.request.prompt(self.tracer)  # [1, T]
+        self._declare_round()
         self.tracer.begin_step(0)
         self.draft.extend(prompt)
-        pending = choose(self.target.step(prompt), self.settings, self.random)  # [1, 1]
-        backlog, tokens = [pending], _numbers(pending)
-        written = 1
+        pending = self._first(self.target.step(prompt))  # [1, 1]
+        tokens, written = _numbers(pending), 1
         while written < self.request.new_tokens:
             self.tracer.begin_step(len(self.rounds) + 1)
             count = min(self.draft_tokens, self.request.new_tokens - written - 1)
@@ -153,14 +154,12 @@ class _Speculator:
                 pending = choose(self.target.step(pending), self.settings, self.random)
                 tokens += _numbers(pending)
                 break
-            drafted, chances = self._drafted(backlog, count)
-            verdict = self._verdict(pending, drafted, chances)  # [1, 2]
+            self._draft(pending, count)
+            verdict = self._verdict(count)  # [1, 2]
             accepted = self._accepted(verdict, count)
-            pending = verdict.view((1, 1), offset_elements=1, pick=lambda v: v[:, 1:])
             self._forget(count - accepted)
-            backlog = [drafted[-1], pending] if accepted == count else [pending]
-            for token in (*drafted[:accepted], pending):
-                tokens += _numbers(token)
+            pending = self._tokens(1, 2)  # [1, 1]
+            tokens += [*_numbers(self._tokens(2, 2 + accepted)), *_numbers(pending)]
             written += accepted + 1
         if self.pattern:
             raise ModelError(f"the accepted pattern has {len(self.pattern)} rounds too many")
@@ -171,40 +170,84 @@ class _Speculator:
             rounds=tuple(self.rounds),
         )
 
-    def _drafted(self, backlog: list[Array], count: int) -> tuple[list[Array], list[Array]]:
-        """Draft tokens [1, 1] and, where sampled, what each was drawn from [1, V]."""
-        drafted: list[Array] = []
-        chances: list[Array] = []
-        with self.tracer.scope(DRAFT):
-            ids = backlog[0]  # [1, 1]
-            if len(backlog) > 1:
-                ids = speculation.join_tokens(backlog, name="backlog")  # [1, 2]
-            for place in range(count):
-                logits = self.draft.step(ids)  # [1, V]
-                buffer = f"token.{place}"
-                if self.settings.greedy:
-                    ids = ops.argmax(logits, name="choose", buffer=buffer)  # [1, 1]
-                else:
-                    chances.append(self._chances(logits, buffer=f"chances.{place}"))
-                    ids = sampling.draw(
-                        chances[-1], random=self.random, name="choose", buffer=buffer
-                    )
-                drafted.append(ids)
-        return drafted, chances
+    def _declare_round(self) -> None:
+        """Declare what a round writes in place: tokens and, where sampled, their chances."""
+        shape = (1, 2 + self.draft_tokens)
+        self._declare(ROUND, shape, ops.TOKEN_DTYPE)
+        if not self.settings.greedy:
+            vocabulary = self.request.config.vocab_size
+            self._declare(CHANCES, (self.draft_tokens, vocabulary), self.request.dtype)
 
-    def _verdict(self, pending: Array, drafted: list[Array], chances: list[Array]) -> Array:
+    def _declare(self, name: str, shape: Shape, dtype: str) -> None:
+        values = np.zeros(shape, dtype) if self.request.execute else None
+        self.tracer.declare(
+            name,
+            Role.ACTIVATION,
+            shape,
+            dtype=dtype,
+            values=None if values is None else lambda _: values,
+        )
+
+    def _tokens(self, start: int, end: int) -> Array:
+        """Part of the round's numbers: how many are accepted, the pending token, the drafted."""
+        return self.tracer.get(ROUND).view(
+            (1, end - start), offset_elements=start, pick=lambda v: v[:, start:end]
+        )
+
+    def _drafted_chances(self, start: int, end: int) -> Array:
+        """Return what drafted tokens start to end were drawn from: [end - start, V]."""
+        vocabulary = self.request.config.vocab_size
+        return self.tracer.get(CHANCES).view(
+            (end - start, vocabulary),
+            offset_elements=start * vocabulary,
+            pick=lambda v: v[start:end],
+        )
+
+    def _draft(self, pending: Array, count: int) -> None:
+        """Draft tokens after the pending one [1, 1], one pass each."""
+        missing = self.target.position - self.draft.position
+        if missing:  # all were accepted: the last of them was drafted, but never taken in
+            self.draft.extend(
+                self._tokens(1 + self.rounds[-1].drafted, 2 + self.rounds[-1].drafted)
+            )
+        ids = pending  # [1, 1]
+        for place in range(count):
+            logits = self.draft.step(ids)  # [1, V]
+            slot = self._tokens(2 + place, 3 + place)  # [1, 1]
+            into = None if self.settings.greedy else self._drafted_chances(place, place + 1)
+            with self.tracer.scope(DRAFT):
+                if into is None:
+                    ids = ops.argmax(logits, name="choose", into=slot)
+                else:
+                    chances = self._chances(logits, into)  # [1, V]
+                    ids = sampling.draw(chances, random=self.random, name="choose", into=slot)
+
+    def _verdict(self, count: int) -> Array:
         """Judge the drafted tokens: [1, 2], how many are accepted and the token after them."""
-        ids = speculation.join_tokens([pending, *drafted], name="judged")  # [1, N + 1]
+        ids = self._tokens(1, 2 + count)  # [1, N + 1]
         logits = self.target.logits(self.target.extend(ids))  # [1, N + 1, V]
         logits = logits.view(logits.shape[1:])  # [N + 1, V]
+        drafted, into = self._tokens(2, 2 + count), self._tokens(0, 2)
         if self.settings.greedy:
-            return speculation.accept_equal(logits, drafted)
-        target = self._chances(logits, buffer="chances")  # [N + 1, V]
-        return speculation.accept_likely(target, chances, drafted, random=self.random)
+            return speculation.accept_equal(logits, drafted, into=into)
+        return speculation.accept_likely(
+            self._chances(logits),  # [N + 1, V]
+            self._drafted_chances(0, count),  # [N, V]
+            drafted,
+            random=self.random,
+            into=into,
+        )
 
-    def _chances(self, logits: Array, *, buffer: str) -> Array:
+    def _first(self, logits: Array) -> Array:
+        """Choose the token after the prompt, into its place in the round: [1, V] -> [1, 1]."""
+        if self.settings.greedy:
+            return ops.argmax(logits, name="choose", into=self._tokens(1, 2))
+        chances = self._chances(logits)
+        return sampling.draw(chances, random=self.random, name="choose", into=self._tokens(1, 2))
+
+    def _chances(self, logits: Array, into: Array | None = None) -> Array:
         logits = filtered(logits, self.settings, name="choose")
-        return sampling.probabilities(logits, name="chances", buffer=buffer)
+        return sampling.probabilities(logits, name="chances", into=into)
 
     def _accepted(self, verdict: Array, count: int) -> int:
         """How many are accepted: by the numbers, or by the pattern."""
@@ -225,7 +268,8 @@ class _Speculator:
 
 
 def _numbers(token: Array) -> list[int]:
-    return [] if token.values is None else [int(token.values[0, 0])]
+    """Numbers of tokens [1, t]; none where nothing was executed."""
+    return [] if token.values is None else token.values[0].tolist()
 
 
 def _check_draft(request: Request, draft: Model) -> None:

@@ -12,7 +12,7 @@ from math import ceil, log, log2
 import numpy as np
 
 from workloads.array import Array, Values
-from workloads.ops.shapes import TOKEN_DTYPE, ShapeError, need
+from workloads.ops.shapes import TOKEN_DTYPE, ShapeError, kept, need
 from workloads.trace import Family
 
 
@@ -93,8 +93,8 @@ def min_p(logits: Array, p: float, *, name: str) -> Array:
     )
 
 
-def probabilities(logits: Array, *, name: str, buffer: str | None = None) -> Array:
-    """Softmax of each row: logits [B, V] -> [B, V]."""
+def probabilities(logits: Array, *, name: str, into: Array | None = None) -> Array:
+    """Softmax of each row, logits [B, V] -> [B, V], `into` a part of a declared tensor or not."""
     rows, cols = _rows_of(logits, "probabilities")
     return logits.tracer.record(
         kind="probabilities",
@@ -105,14 +105,20 @@ def probabilities(logits: Array, *, name: str, buffer: str | None = None) -> Arr
         transcendentals=rows * cols,  # exp
         reads=(logits,),
         shape=logits.shape,
-        compute=lambda logits: _softmax(logits).astype(logits.dtype),
-        buffer=buffer,
+        compute=lambda logits, *slot: kept(_softmax(logits).astype(logits.dtype), *slot),
+        updates=into,
     )
 
 
-def draw(chances: Array, *, random: np.random.Generator, name: str, buffer: str) -> Array:
+def draw(
+    chances: Array, *, random: np.random.Generator, name: str, into: Array | None = None
+) -> Array:
     """Draw a token of each row with its probability: chances [B, V] -> token numbers [B, 1]."""
     rows, cols = _rows_of(chances, "draw")
+
+    def compute(chances: Values, *slot: Values) -> Values:
+        return kept(drawn(chances, random)[:, None].astype(TOKEN_DTYPE), *slot)
+
     return chances.tracer.record(
         kind="draw",
         family=Family.ROWWISE,
@@ -122,8 +128,8 @@ def draw(chances: Array, *, random: np.random.Generator, name: str, buffer: str)
         reads=(chances,),
         shape=(rows, 1),
         dtype=TOKEN_DTYPE,
-        compute=lambda chances: drawn(chances, random)[:, None].astype(TOKEN_DTYPE),
-        buffer=buffer,
+        compute=compute,
+        updates=into,
     )
 
 

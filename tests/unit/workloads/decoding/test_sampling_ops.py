@@ -100,7 +100,7 @@ def test_costs_of_the_filters_are_those_of_their_loops(
     sampling.top_p(x, 0.9, name="p")
     sampling.min_p(x, 0.1, name="m")
     chances = sampling.probabilities(x, name="c")
-    sampling.draw(chances, random=np.random.default_rng(0), name="d", buffer="d")
+    sampling.draw(chances, random=np.random.default_rng(0), name="d")
     ops = {p.op.name: p.op for p in tracer.finish().placed_ops()}
     harmonic = [sum(1 / i for i in range(1, n + 1)) for n in range(51)]
     select = 2 * (51 * harmonic[50] - 46 * harmonic[44] - 9 * harmonic[7] + 53)

@@ -118,15 +118,14 @@ def test_caches_forget_what_was_refused(llama: Model, draft: Model) -> None:
         if p.layer == 0 and p.op.name.endswith("scores")
     ]
     # 5 of the prompt; round 1 judges places 5 to 9 and keeps 5 and 6; round 2 judges 7 to 11 and
-    # keeps all; round 3 judges 12 to 15, and begins with the token that the draft has not seen.
+    # keeps all; round 3 judges 12 to 15; the draft first takes in place 11.
     ours = [("attention.scores", step, n) for step, n in ((0, 5), (1, 10), (2, 12), (3, 16))]
     steps = [(0, 5), *((1, n) for n in (6, 7, 8, 9)), *((2, n) for n in (8, 9, 10, 11))]
     theirs = [
-        ("draft/attention.scores", step, n) for step, n in (*steps, *((3, n) for n in (13, 14, 15)))
+        ("draft/attention.scores", step, n)
+        for step, n in (*steps, *((3, n) for n in (12, 13, 14, 15)))
     ]
     assert sorted(reads) == sorted(ours + theirs)
-    joined = [p.op.dims["elements"] for p in trace.placed_ops() if p.op.name == "draft/backlog"]
-    assert joined == [2]
 
 
 def chi_square(found: Counter[int], expected: Values) -> float:
@@ -142,23 +141,22 @@ def test_an_accepted_or_redrawn_token_is_distributed_as_the_targets(
     random = np.random.default_rng(11)
     p, q = random.dirichlet(np.ones(6) * 2, size=(2, drafted + 1))
     tracer.declare("p", Role.INPUT, p.shape, values=lambda _: p)
-    tokens = [np.zeros((1, 1), int) for _ in range(drafted)]
-    for at in range(drafted):
-        tracer.declare(f"q{at}", Role.INPUT, (1, 6), values=lambda _, at=at: q[at : at + 1])
-        tracer.declare(
-            f"t{at}", Role.INPUT, (1, 1), dtype="int64", values=lambda _, at=at: tokens[at]
-        )
+    tokens, verdict = np.zeros((1, drafted), int), np.zeros((1, 2), int)
+    tracer.declare("q", Role.INPUT, (drafted, 6), values=lambda _: q[:drafted])
+    tracer.declare("tokens", Role.INPUT, (1, drafted), dtype="int64", values=lambda _: tokens)
+    tracer.declare("out", Role.ACTIVATION, (1, 2), dtype="int64", values=lambda _: verdict)
     runs, first, last, all_accepted = 6000, Counter(), Counter(), 0
     for _ in range(runs):
         for at in range(drafted):
-            tokens[at][0, 0] = random.choice(6, p=q[at])
+            tokens[0, at] = random.choice(6, p=q[at])
         accepted, token = accept_likely(
             tracer.get("p"),
-            [tracer.get(f"q{at}") for at in range(drafted)],
-            [tracer.get(f"t{at}") for at in range(drafted)],
+            tracer.get("q"),
+            tracer.get("tokens"),
             random=random,
+            into=tracer.get("out"),
         ).values[0]
-        first[int(tokens[0][0, 0]) if accepted else int(token)] += 1
+        first[int(tokens[0, 0]) if accepted else int(token)] += 1
         if accepted == drafted:
             last[int(token)] += 1
             all_accepted += 1
@@ -170,7 +168,7 @@ def test_an_accepted_or_redrawn_token_is_distributed_as_the_targets(
 
 def test_sampled_speculation_keeps_the_targets_distribution(llama: Model, draft: Model) -> None:
     target, helper = few(llama, 1), few(draft, 2)
-    settings, runs = Sampling(temperature=0.1), 200
+    settings, runs = Sampling(temperature=0.1), 120
     logits = generate(target, [*PROMPT, 2], new_tokens=1, dtype="float64").logits[0, 0]
     expected = np.exp(logits / 0.1)
     expected *= 1 / expected.sum()
@@ -196,7 +194,7 @@ def test_sampled_speculation_keeps_the_targets_distribution(llama: Model, draft:
         (found[i] - given_first * e) / (given_first * e * (1 - e)) ** 0.5
         for i, e in enumerate(expected)
     ]
-    assert given_first > 50
+    assert given_first > 30
     assert np.abs(deviations).max() < 4
 
 
