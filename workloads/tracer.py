@@ -14,9 +14,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from itertools import groupby
 from math import prod
+from operator import attrgetter
 from typing import Any
 
 from workloads.array import Array, Shape, Values, Written
@@ -315,9 +316,14 @@ class Tracer:
                 written.index += op_count
 
 
+_ALL_BUT_LAYER = attrgetter(*(each.name for each in fields(Op) if each.name != "layer"))
+
+
 def _continues(block: Block, ops: Sequence[Op]) -> bool:
     """Whether `ops` are the block's operations in the layer right after its last."""
     first = block.first_layer
     if first is None or ops[0].layer != first + block.repeats or len(ops) != len(block.ops):
         return False
-    return all(replace(op, layer=first) == old for op, old in zip(ops, block.ops, strict=True))
+    return all(
+        _ALL_BUT_LAYER(op) == _ALL_BUT_LAYER(old) for op, old in zip(ops, block.ops, strict=True)
+    )

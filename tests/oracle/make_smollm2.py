@@ -15,7 +15,8 @@ from workloads.smollm2 import smollm2_file
 FIXTURE = Path(__file__).parents[1] / "fixtures" / "smollm2.npz"
 PROMPT, NEW_TOKENS, CHECKED_LOGITS = "The capital of France is", 8, 64
 TEXTS = (
-    "Hello world! It's 1234 \u00bd d\u00edas; we'll  see\n\n\n  na\u00efve caf\u00e9 \u4f60\u597d \U0001f389 don't",
+    "Hello world! It's 1234 \u00bd d\u00edas; we'll  see\n\n\n"
+    "  na\u00efve caf\u00e9 \u4f60\u597d \U0001f389 don't",
     "  x  9 \t\ty 'tis they've\u00a0a\u2003b",
     "<|im_start|>user\nHi<|im_end|>\n",
     "a\x1cb  ",
@@ -35,7 +36,7 @@ NAMES = {
 
 
 def halves(weight: Values, heads: int) -> Values:
-    """Order rows [H*D, k] of neighbouring rotary pairs as transformers does: all firsts, seconds."""
+    """Order rows [H*D, k] of neighbouring rotary pairs as transformers: firsts, then seconds."""
     rows = weight.reshape(heads, -1, 2, weight.shape[1])  # [H, D/2, 2, k]
     return rows.swapaxes(1, 2).reshape(weight.shape)
 

