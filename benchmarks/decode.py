@@ -2,7 +2,8 @@
 
 python benchmarks/decode.py
 
-Times are CPU seconds. Linear algebra runs on one thread: the variables below are read when numpy is first imported.
+Times are CPU seconds. Linear algebra runs on one thread: the variables below are read when numpy
+is first imported.
 """
 
 import os

@@ -14,9 +14,12 @@ from workloads.smollm2 import smollm2_file
 
 FIXTURE = Path(__file__).parents[1] / "fixtures" / "smollm2.npz"
 PROMPT, NEW_TOKENS, CHECKED_LOGITS = "The capital of France is", 8, 64
-TEXTS = (
+MIXED = (
     "Hello world! It's 1234 \u00bd d\u00edas; we'll  see\n\n\n"
-    "  na\u00efve caf\u00e9 \u4f60\u597d \U0001f389 don't",
+    "  na\u00efve caf\u00e9 \u4f60\u597d \U0001f389 don't"
+)
+TEXTS = (
+    MIXED,
     "  x  9 \t\ty 'tis they've\u00a0a\u2003b",
     "<|im_start|>user\nHi<|im_end|>\n",
     "a\x1cb  ",
