@@ -162,12 +162,13 @@ class Ledger:
         limits = total_limits(self._limits[phase])
         binds, share = what_binds(ops, limits)
         trace = self._trace
-        each_step = 1 if phase is Phase.DECODE else trace.prompt_tokens
+        passes = {Phase.PREFILL: trace.prompt_tokens, Phase.DECODE: trace.new_tokens - 1}
+        per_sequence = passes.get(phase, trace.prompt_tokens * self._steps[phase])
         return PhaseRow(
             phase=phase,
             clock_hz=self._machine.spec.clock_hz,
             steps=self._steps[phase],
-            tokens=each_step * self._steps[phase] * trace.batch,
+            tokens=per_sequence * trace.batch,
             cycles=stack.total,
             stack=stack,
             flops=sum(row.flops for row in ops),

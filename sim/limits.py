@@ -13,7 +13,9 @@ run. Each bound answers "how long if only this resource limited?":
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
 
 from sim.clock import TICKS_PER_SECOND
 from sim.lowering import Peaks
@@ -70,32 +72,57 @@ def compulsory_bytes(
     tensors: tuple[Tensor, ...],
     roles: tuple[Role, ...] = COMPULSORY_ROLES,
 ) -> int:
-    """Distinct bytes of tensors of those roles that the blocks read before they write them.
+    """Distinct bytes of weights, KV cache and other state that are read before they are written.
 
-    A gather counts its rows once; of a tensor read several times the largest read counts.
+    A gather counts its rows once; of a tensor read several times the largest read counts. Blocks
+    may fold the same layers differently: layers count one by one.
     """
-    largest: dict[tuple[int, int | None], int] = {}
-    written: dict[tuple[int, int | None], int] = {}
+    known: dict[int, list[_Span]] = {}
     for block in blocks:
         for op in block.ops:
             for access in op.reads:
                 if tensors[access.tensor].role in roles:
-                    key, instances = _instances(access, op, block, tensors)
-                    touched = access.bytes * instances - written.get(key, 0)
-                    largest[key] = max(largest.get(key, 0), touched)
+                    for span in _spans(known, access, op, block, tensors):
+                        span.read = max(span.read, access.bytes - span.made)
             for access in op.writes:
-                key, instances = _instances(access, op, block, tensors)
-                written[key] = written.get(key, 0) + access.bytes * instances
-    return sum(largest.values())
+                if tensors[access.tensor].role in roles:
+                    for span in _spans(known, access, op, block, tensors):
+                        span.made += access.bytes
+    return sum(span.read * (span.end - span.first) for spans in known.values() for span in spans)
 
 
-def _instances(
-    access: Access, op: Op, block: Block, tensors: tuple[Tensor, ...]
-) -> tuple[tuple[int, int | None], int]:
-    """Return which tensor of which layer is touched, and how many layers' instances of it."""
-    if tensors[access.tensor].layers > 1:
-        return (access.tensor, op.layer), block.repeats
-    return (access.tensor, None), 1
+@dataclass(slots=True)
+class _Span:
+    """Neighbouring layers' instances of a tensor, all of one history."""
+
+    first: int
+    end: int
+    made: int = 0
+    """Bytes written so far, of each instance."""
+    read: int = 0
+    """The most bytes read at once that had not been written before."""
+
+
+def _spans(
+    known: dict[int, list[_Span]],
+    access: Access,
+    op: Op,
+    block: Block,
+    tensors: tuple[Tensor, ...],
+) -> Iterator[_Span]:
+    """Yield the histories of all instances that are touched, cut where they begin to differ."""
+    layers = tensors[access.tensor].layers
+    spans = known.setdefault(access.tensor, [_Span(0, layers)])
+    first, end = (op.layer or 0, block.repeats) if layers > 1 else (0, 1)
+    end += first
+    for place, span in reversed(list(enumerate(spans))):
+        cuts = [cut for cut in (first, end) if span.first < cut < span.end]
+        edges = [span.first, *cuts, span.end]
+        if cuts:
+            spans[place : place + 1] = [
+                _Span(low, high, span.made, span.read) for low, high in pairwise(edges)
+            ]
+    yield from (span for span in spans if first <= span.first and span.end <= end)
 
 
 def total_limits(steps: Iterable[Mapping[str, int]]) -> dict[str, int]:

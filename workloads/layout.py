@@ -71,7 +71,7 @@ def laid_out(memories: Sequence[Memory]) -> tuple[Tensor, ...]:
     address = 0
     for role in _ORDER:
         of_role = [memory for memory in memories if memory.role is role]
-        for layered, neighbours in groupby(of_role, key=lambda memory: memory.layered):
+        for (layered, _), neighbours in groupby(of_role, key=lambda m: (m.layered, m.layers)):
             group = tuple(neighbours)
             stride = sum(_aligned(memory.bytes) for memory in group)
             for memory in group:

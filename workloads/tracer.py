@@ -17,9 +17,11 @@ Memory is laid out when the trace is finished: see `workloads.layout`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields, replace
 from itertools import groupby
 from math import prod
+from operator import attrgetter
 from typing import Any
 
 from workloads.array import Array, Shape, Values, Written
@@ -65,6 +67,14 @@ class Tracer:
         self._layer_count = 0
         self._reverse = False
         self._tape: list[Recorded] = []
+        self._scope = ""
+
+    @contextmanager
+    def scope(self, name: str) -> Iterator[None]:
+        """Put `name/` before the names of all tensors and operations: two models in one trace."""
+        outer, self._scope = self._scope, f"{name}/" if name else ""
+        yield
+        self._scope = outer
 
     def begin_step(self, step: int, phase: Phase | None = None) -> None:
         """Start a pass through the model: 0 is the prefill, decode passes count from 1.
@@ -101,6 +111,7 @@ class Tracer:
 
         `values` gives a layer's numbers; it is called only where the tracer executes.
         """
+        name = self._scoped(name)
         if name in self._index_of:
             raise TraceError(f"tensor {name} is declared twice")
         self._index_of[name] = len(self._memories)
@@ -118,10 +129,11 @@ class Tracer:
 
     def has(self, name: str) -> bool:
         """Whether a tensor of that name is declared."""
-        return name in self._index_of
+        return self._scoped(name) in self._index_of
 
     def get(self, name: str) -> Array:
         """Return a declared tensor: of the layer being recorded, where each layer has its own."""
+        name = self._scoped(name)
         if name not in self._index_of:
             raise TraceError(f"tensor {name} is not declared")
         tensor = self._index_of[name]
@@ -200,12 +212,13 @@ class Tracer:
 
         `backward` is the operation's gradient rule.
         """
+        name, buffer = self._scoped(name), self._scoped(buffer or name)
         touched = [read if isinstance(read, tuple) else (read, read.bytes, 0) for read in reads]
         updated = (updates,) if isinstance(updates, Array) else updates or ()
         inputs = [array for array, _, _ in touched]
         sources = [*inputs, *updated]
         if self.trains and backward is not None:
-            inputs = self._kept_inputs(name, inputs, backward, buffer or name)
+            inputs = self._kept_inputs(name, inputs, backward, buffer)
         depends_back = self._distances(name, sources)
         values = compute(*(source.values for source in sources)) if self.execute else None
         dtype = dtype or sources[0].dtype
@@ -214,7 +227,7 @@ class Tracer:
         if place := (target or next(iter(updated), None)):
             tensor, offset = place.tensor, place.offset_bytes
         else:
-            tensor, offset = self._buffer(buffer or name, role, shape, dtype), 0
+            tensor, offset = self._buffer(buffer, role, shape, dtype), 0
         written = Written(self._start + len(self._ops))
         for also in (tensor, *(part.tensor for part in updated)):
             self._latest[self._key(also)] = written
@@ -309,6 +322,10 @@ class Tracer:
             return
         memory.layered, memory.layers = True, self._layer_count
         self._latest[array.tensor, self._layer] = self._latest.pop((array.tensor, None))
+
+    def _scoped(self, name: str) -> str:
+        """Full name of what is named within the scope; a full name stays."""
+        return name if name.startswith(self._scope) else self._scope + name
 
     def _key(self, tensor: int, layer: int | None = None) -> tuple[int, int | None]:
         """Where a tensor's writings are noted: one place, or one in each layer."""
@@ -415,9 +432,14 @@ def _stored(values: Values | None, target: Array) -> Values | None:
     return target.values
 
 
+_ALL_BUT_LAYER = attrgetter(*(each.name for each in fields(Op) if each.name != "layer"))
+
+
 def _continues(block: Block, ops: Sequence[Op]) -> bool:
     """Whether `ops` are the block's operations in the layer right after its last."""
     first = block.first_layer
     if first is None or ops[0].layer != first + block.repeats or len(ops) != len(block.ops):
         return False
-    return all(replace(op, layer=first) == old for op, old in zip(ops, block.ops, strict=True))
+    return all(
+        _ALL_BUT_LAYER(op) == _ALL_BUT_LAYER(old) for op, old in zip(ops, block.ops, strict=True)
+    )

@@ -16,6 +16,7 @@ from workloads.array import Values
 from workloads.config import ModelConfig, ModelError, nearest
 from workloads.formats.huggingface import folder_weights
 from workloads.packages import MINILM, package_file
+from workloads.smollm2 import smollm2_weights
 
 SEEDED_DEVIATION = 0.02  # GPT-2's initialisation, Radford et al. 2019
 
@@ -132,5 +133,6 @@ SOURCES: Mapping[str, Callable[[ModelConfig, str, str], WeightSource]] = {
     "folder": lambda config, dtype, what: folder_weights(config, dtype, Path(what)),
     "glassllm": packaged_weights,
     "minilm": minilm_weights,
+    "smollm2": lambda config, dtype, _: smollm2_weights(config, dtype),
 }
 """First word of a configuration's `weights` -> what gives them."""

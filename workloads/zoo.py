@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Protocol
 
 from workloads.architectures.parameters import WeightSource
 from workloads.architectures.registry import parameter_count
@@ -16,23 +15,13 @@ from workloads.formats.huggingface import check_folder
 from workloads.formats.safetensors import WHOLE
 from workloads.formats.tokenizer_json import REMEDY, JsonTokenizer, vocabulary_file
 from workloads.packages import MINILM, package_file
+from workloads.smollm2 import smollm2_tokenizer
 from workloads.tokenizer import Tokenizer
+from workloads.tokenizers.vocabulary import Vocabulary
 from workloads.weights import check_source, glassllm_file, weights_of
 
 MODELS_FOLDER = Path(__file__).with_name("models")
 DESCRIPTIONS = (".yaml", ".yml", ".json")
-
-
-class Vocabulary(Protocol):
-    """What turns text to token numbers and back."""
-
-    def encode(self, text: str) -> list[int]:
-        """Token numbers of a text."""
-        ...
-
-    def decode(self, ids: Iterable[int]) -> str:
-        """Text of token numbers."""
-        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,6 +122,8 @@ def _packaged_vocabulary(config: ModelConfig) -> tuple[Vocabulary | None, str]:
     source, _, what = config.weights.partition("/")
     if source == "glassllm":
         return Tokenizer.load(glassllm_file(f"{what}.tokenizer.json")), ""
+    if source == "smollm2":
+        return smollm2_tokenizer(), ""
     if source == "minilm":
         try:
             path = package_file(MINILM, "tokenizer.json")

@@ -11,20 +11,31 @@ from workloads.architectures.decoder_config import DecoderConfig
 from workloads.architectures.parameters import Parameter
 from workloads.architectures.rotary import rope_frequencies
 from workloads.array import Array
-from workloads.ops import attention
+from workloads.ops import attention, ragged
 from workloads.tracer import Tracer
 
+PADDING = "padding"  # declared for batches of ragged lengths: tokens before each prompt's first
 KEY_CACHE, VALUE_CACHE = "attention.key.cache", "attention.value.cache"
 RESIDUAL = "residual"  # one buffer carries the sum of all layers so far, updated in place
 
 
 def forward(tracer: Tracer, config: DecoderConfig, ids: Array, start: int) -> Array:
     """Run one pass over token numbers [B, T] at positions start..; logits [B, V] of the last."""
+    x = states(tracer, config, ids, start)  # [B, T] -> [B, T, C]
+    return logits(ops.last_token(x), config)  # [B, T, C] -> [B, C] -> [B, V]
+
+
+def states(tracer: Tracer, config: DecoderConfig, ids: Array, start: int) -> Array:
+    """Run the layers over token numbers [B, T] at positions start.., filling the cache."""
     x = embed(tracer, config, ids, start)  # [B, T] -> [B, T, C]
     for layer in tracer.layers(config.layer_kinds):
         x = block(x, config, start, local=config.is_local(layer))  # [B, T, C]
-    x = norm(ops.last_token(x), config, "norm")  # [B, T, C] -> [B, C]
-    return head(x, config)  # [B, C] -> [B, V]
+    return x
+
+
+def logits(x: Array, config: DecoderConfig) -> Array:
+    """Logits of what comes after each of the states x [..., C] -> [..., V]."""
+    return head(norm(x, config, "norm"), config)
 
 
 def block(x: Array, config: DecoderConfig, start: int, *, local: bool) -> Array:
@@ -54,6 +65,12 @@ def embed(tracer: Tracer, config: DecoderConfig, ids: Array, start: int) -> Arra
         return x
     tokens, width = x.shape[1:]
     first = start + config.position_offset
+    if tracer.has(PADDING):
+        places = tracer.get("embedding.position.weight"), tracer.get(PADDING)
+        rows = ragged.position_rows(
+            *places, start=start, tokens=tokens, offset=config.position_offset
+        )
+        return ops.add(x, rows, name="embedding.position", buffer=RESIDUAL)  # [B, T, C]
     rows = tracer.get(
         "embedding.position.weight"
     ).view(  # [context, C] -> [T, C]
@@ -80,6 +97,8 @@ def attend(x: Array, config: DecoderConfig, start: int, *, local: bool) -> Array
         window=window,
         softcap=config.attention_softcap,
         alibi=config.positions == "alibi",
+        padding=padding(x.tracer),
+        skipped=start + x.shape[1] - k.shape[0],
         name="attention.softmax",
     )
     x = attention.attention_mix(w, v, q, name="attention.mix")  # [B, K, H/K*T, S] -> [B, T, H*D]
@@ -150,8 +169,14 @@ def rotate(x: Array, config: DecoderConfig, start: int, name: str) -> Array:
             theta=config.rope_theta, rotated=config.rotated, scaling=config.rope_scaling
         ),
         interleaved=config.rope_interleaved,
+        padding=padding(x.tracer),
         name=name,
     )
+
+
+def padding(tracer: Tracer) -> Array | None:
+    """Return how many tokens stand before each prompt's first, where prompts differ in length."""
+    return tracer.get(PADDING) if tracer.has(PADDING) else None
 
 
 def append(x: Array, cache: str, start: int, name: str, window: int | None) -> Array:

@@ -11,6 +11,7 @@ import numpy as np
 
 from workloads.array import Array, Values
 from workloads.ops import attention_gradients as gradients
+from workloads.ops.ragged import positions_of
 from workloads.ops.shapes import need
 from workloads.tape import Rule
 from workloads.trace import Family
@@ -24,12 +25,14 @@ def rope(
     frequencies: tuple[float, ...],
     interleaved: bool,
     name: str,
+    padding: Array | None = None,
 ) -> Array:
     """Rotate pairs of each head of x [B, T, heads*D] by angles that grow with the position.
 
     Pair i of position p turns by p * frequencies[i]. The pair is elements (2i, 2i+1) if
     `interleaved`, else (i, i + R/2), where R = 2 len(frequencies) elements of a head are rotated
-    and the others stay. `start` is the position of the first token.
+    and the others stay. `start` is the position of the first token; with `padding` [B], of the
+    first place, and each prompt's positions count from after its padding.
     """
     pairs = len(frequencies)
     fits = len(x.shape) == 3 and x.shape[2] % heads == 0 and 2 * pairs * heads <= x.shape[2]
@@ -38,10 +41,15 @@ def rope(
     first = slice(0, 2 * pairs, 2) if interleaved else slice(0, pairs)
     second = slice(1, 2 * pairs, 2) if interleaved else slice(pairs, 2 * pairs)
 
-    def turned(x: Values, direction: int) -> Values:
-        positions = direction * np.arange(start, start + tokens)
-        angles = np.outer(positions, frequencies)[:, None]  # [T, 1, R/2]
-        cos, sin = np.cos(angles).astype(x.dtype), np.sin(angles).astype(x.dtype)
+    def turn(x: Values, padding: tuple[Values, ...], direction: int) -> Values:
+        positions = np.arange(start, start + tokens)  # [T]
+        if padding:
+            positions = positions_of(start, tokens, *padding)  # [B, T]
+        angles = np.multiply.outer(direction * positions, frequencies)[..., None, :]
+        cos, sin = (
+            np.cos(angles).astype(x.dtype),
+            np.sin(angles).astype(x.dtype),
+        )  # [(B,) T, 1, R/2]
         x = x.reshape(batch, tokens, heads, -1)  # [B, T, heads, D]
         a, b = x[..., first], x[..., second]  # [B, T, heads, R/2] each
         result = x.copy()
@@ -50,9 +58,12 @@ def rope(
         return result.reshape(batch, tokens, width)
 
     rotated = 2 * pairs * heads * batch * tokens
-    flops = 3 * rotated + tokens * pairs  # a pair: 4 multiplications, 2 additions; the angles
-    transcendentals = 2 * tokens * pairs  # sin and cos of a position's pairs, for all heads
-    back = gradients.turned_back(lambda g: turned(g, -1), flops, transcendentals)
+    rows = tokens if padding is None else batch * tokens  # of angles
+    places = 0 if padding is None else 2 * batch * tokens  # subtract the padding, at least zero
+    # a pair: 4 multiplications, 2 additions; the angles
+    flops = 3 * rotated + rows * pairs + places
+    transcendentals = 2 * rows * pairs  # sin and cos of a position's pairs, for all heads
+    back = gradients.turned_back(lambda g: turn(g, (), -1), flops, transcendentals)
     return x.tracer.record(
         kind="rope",
         family=Family.ELEMENTWISE,
@@ -60,10 +71,10 @@ def rope(
         dims={"elements": x.size},
         flops=flops,
         transcendentals=transcendentals,
-        reads=(x,),
+        reads=(x,) if padding is None else (x, padding),
         shape=x.shape,
-        compute=lambda x: turned(x, 1),
-        backward=back,
+        compute=lambda x, *padding: turn(x, padding, 1),
+        backward=back if padding is None else None,  # training pads no prompts
     )
 
 
@@ -152,19 +163,23 @@ def softmax(
     window: int | None = None,
     softcap: float | None = None,
     alibi: bool = False,
+    padding: Array | None = None,
+    skipped: int = 0,
 ) -> Array:
     """Softmax of scaled scores [B, K, G*T, S] over S.
 
     The rows of a head are its T tokens, the last T of S positions: where `causal`, token t sees
     the first S - T + t + 1, and of those the last `window`. `softcap` bends the scores before the
     mask; `alibi` adds each head's slope times the distance to the position (Press et al. 2022).
+    No token sees the first `padding` [B] positions of its prompt, but for those that stand there;
+    `skipped` positions lie before the S.
     """
-    _, kv_heads, head_rows, context = scores.shape if len(scores.shape) == 4 else (0, 0, 1, 0)
+    batch, kv_heads, head_rows, context = scores.shape if len(scores.shape) == 4 else (0, 0, 1, 0)
     fits = len(scores.shape) == 4 and head_rows % tokens == 0 and (tokens <= context or not causal)
     need(fits=fits, op="softmax", rule=f"rows hold {tokens} tokens a head", scores=scores)
     rows, group = scores.size // context, head_rows // tokens
 
-    def compute(scores: Values) -> Values:
+    def compute(scores: Values, *padding: Values) -> Values:
         query = np.arange(context - tokens, context)[:, None]  # [T, 1]
         key = np.arange(context)  # [S]
         scores = scores * scores.dtype.type(scale)
@@ -180,6 +195,11 @@ def softmax(
                 hidden |= key <= query - window
             hidden = np.tile(hidden, (group, 1))  # [G*T, S]
             scores = np.where(hidden, np.asarray(-np.inf, scores.dtype), scores)
+        if padding:
+            before = padding[0][:, None, None] - skipped  # [B, 1, 1]
+            hidden = (key < before) & (query >= before)  # [B, T, S]
+            hidden = np.tile(hidden, (1, group, 1))[:, None]  # [B, 1, G*T, S]
+            scores = np.where(hidden, np.asarray(-np.inf, scores.dtype), scores)
         exps = np.exp(scores - scores.max(axis=-1, keepdims=True))  # [B, K, G*T, S]
         result: Values = exps / exps.sum(axis=-1, keepdims=True)
         return result
@@ -188,14 +208,15 @@ def softmax(
     each = 5 + 2 * (softcap is not None) + alibi
     masks = causal + (window is not None)  # comparisons, once for all heads
     slopes = kv_heads * head_rows * context * alibi  # a product each, once for the batch
+    padded = 0 if padding is None else batch * (context + tokens)  # a comparison each
     return scores.tracer.record(
         kind="softmax",
         family=Family.ROWWISE,
         name=name,
         dims={"rows": rows, "cols": context, "passes": 3},  # maximum; exp and sum; divide
-        flops=each * scores.size + masks * tokens * context + slopes,
+        flops=each * scores.size + masks * tokens * context + slopes + padded,
         transcendentals=scores.size * (1 + (softcap is not None)),  # exp; tanh
-        reads=(scores,),
+        reads=(scores,) if padding is None else (scores, padding),
         shape=scores.shape,
         compute=compute,
         backward=gradients.of_softmax(scale, softcap),

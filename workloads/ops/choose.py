@@ -8,17 +8,22 @@ from __future__ import annotations
 import numpy as np
 
 from workloads.array import Array, Values
-from workloads.ops.shapes import TOKEN_DTYPE, need
+from workloads.ops.shapes import TOKEN_DTYPE, kept, need
 from workloads.trace import Family
 
 
-def argmax(logits: Array, *, name: str, buffer: str) -> Array:
-    """Choose the likeliest token of each row: logits [B, V] -> token numbers [B, 1]."""
+def argmax(
+    logits: Array, *, name: str, buffer: str | None = None, into: Array | None = None
+) -> Array:
+    """Choose the likeliest token of each row: logits [B, V] -> token numbers [B, 1].
+
+    They go to a buffer, or `into` a part of a declared tensor.
+    """
     rows, cols = _rows_of(logits, "argmax")
 
-    def compute(logits: Values) -> Values:
+    def compute(logits: Values, *slot: Values) -> Values:
         chosen: Values = logits.argmax(axis=-1)  # [B, V] -> [B]
-        return chosen.astype(TOKEN_DTYPE)[:, None]
+        return kept(chosen.astype(TOKEN_DTYPE)[:, None], *slot)
 
     return logits.tracer.record(
         kind="argmax",
@@ -31,6 +36,7 @@ def argmax(logits: Array, *, name: str, buffer: str) -> Array:
         dtype=TOKEN_DTYPE,
         compute=compute,
         buffer=buffer,
+        updates=into,
     )
 
 

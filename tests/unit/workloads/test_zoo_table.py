@@ -33,8 +33,12 @@ INCONSISTENT = {"gpt3-xl": {"heads", "kv_heads"}, "gpt3-13b": {"d_model", "d_ff"
 """Columns of rows whose paper contradicts itself, where the zoo has the usual numbers."""
 
 
+BESIDES = {"smollm2-135m-instruct"}
+"""Models of the zoo that the table does not list."""
+
+
 def test_the_zoo_is_the_table_but_for_what_is_listed_as_missing() -> None:
-    assert set(model_names()) == set(ROWS) - NOT_YET
+    assert set(model_names()) - BESIDES == set(ROWS) - NOT_YET
 
 
 @pytest.mark.parametrize("name", sorted(set(ROWS) - NOT_YET))

@@ -1,0 +1,150 @@
+"""How fast numpy decodes SmolLM2, what tracing costs on top, and what a large trace takes.
+
+python benchmarks/decode.py
+
+Times are CPU seconds. Linear algebra runs on one thread: the variables below are read when numpy
+is first imported.
+"""
+
+import os
+
+for variable in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
+    os.environ[variable] = "1"
+
+import tracemalloc  # noqa: E402 (after the number of threads is set)
+from time import process_time  # noqa: E402
+
+import numpy as np  # noqa: E402
+from timing import Figures  # noqa: E402
+
+from workloads import Model, generate, load_model  # noqa: E402
+from workloads.decoding.request import Request, checked_request  # noqa: E402
+
+PROMPT, STEPS, RUNS = "The capital of France is", 12, 5
+GPT3_PROMPT_TOKENS, GPT3_DECODE_STEPS = 2048, 128
+
+
+class Recorder:
+    """The time spent in `Tracer.record` and walking layers, without the numpy inside."""
+
+    def __init__(self) -> None:
+        self.numpy_seconds = 0.0
+
+    def timed(self, compute):  # noqa: ANN001, ANN201
+        """Wrap an operation's numpy formula."""
+
+        def run(*values):  # noqa: ANN002, ANN202
+            start = process_time()
+            result = compute(*values)
+            self.numpy_seconds += process_time() - start
+            return result
+
+        return run
+
+
+def decode_seconds(request: Request, recorder: Recorder | None = None) -> float:
+    """Seconds of the decode passes alone, their choices included."""
+    from workloads import ops  # noqa: PLC0415
+
+    tracer = request.tracer()
+    if recorder is not None:
+        record = tracer.record
+        tracer.record = lambda *, compute, **given: record(  # type: ignore[method-assign]
+            compute=recorder.timed(compute), **given
+        )
+    session = request.session(tracer)
+    ids = ops.argmax(session.step(request.prompt(tracer)), name="choose", buffer="token")
+    if recorder is not None:
+        recorder.numpy_seconds = 0.0
+    start = process_time()
+    for step in range(1, STEPS + 1):
+        tracer.begin_step(step)
+        ids = ops.argmax(session.step(ids), name="choose", buffer="token")
+    return process_time() - start
+
+
+def copy_bytes_per_second(count: int) -> float:
+    """Bytes that numpy reads a second while it copies `count` of them, the best of several runs."""
+    source, target = np.ones(count // 4, np.float32), np.empty(count // 4, np.float32)
+    times = []
+    for _ in range(RUNS):
+        start = process_time()
+        np.copyto(target, source)
+        times.append(process_time() - start)
+    return count / min(times)
+
+
+def sum_bytes_per_second(count: int) -> float:
+    """Bytes that numpy reads a second in a dot product of one row: what decoding can reach."""
+    matrix, row = np.ones((count // 4 // 1024, 1024), np.float32), np.ones(1024, np.float32)
+    times = []
+    for _ in range(RUNS):
+        start = process_time()
+        matrix @ row
+        times.append(process_time() - start)
+    return matrix.nbytes / min(times)
+
+
+def peak_bytes(model: Model, tokens: int) -> int:
+    """Most bytes allocated at once while a prompt of `tokens` is prefilled, weights apart."""
+    request = checked_request(model, prompt_tokens=tokens, new_tokens=1, max_context=tokens + 1)
+    weights = model.weights(request.config, "float32")
+    object.__setattr__(model, "weights", lambda *_: weights)  # decoded once, before
+    generate(model, prompt_tokens=1, new_tokens=1, max_context=tokens + 1)
+    tracemalloc.start()
+    generate(model, prompt_tokens=tokens, new_tokens=1, max_context=tokens + 1)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak
+
+
+def gpt3_seconds() -> float:
+    """Seconds to trace GPT-3 175B by shape, its context stretched to hold prompt and answer."""
+    times = []
+    for _ in range(3):
+        start = process_time()
+        generate(
+            load_model("gpt3-175b"),
+            prompt_tokens=GPT3_PROMPT_TOKENS,
+            new_tokens=GPT3_DECODE_STEPS + 1,
+            execute=False,
+            dtype="bfloat16",
+            max_context=GPT3_PROMPT_TOKENS + GPT3_DECODE_STEPS + 1,
+        )
+        times.append(process_time() - start)
+    return min(times)
+
+
+def main() -> None:
+    """Print the figures; each is the best of several runs, on one thread."""
+    figures = Figures("speed of decoding")
+    model = load_model("smollm2-135m-instruct")
+    request = checked_request(model, model.encode(PROMPT), new_tokens=STEPS + 1, max_context=64)
+    weights = model.weights(request.config, "float32")
+    object.__setattr__(model, "weights", lambda *_: weights)  # decoded once for all runs
+    weight_bytes = model.parameter_count * 4
+    seconds = min(decode_seconds(request) for _ in range(RUNS)) / STEPS
+    figures.show("SmolLM2 135M decoded in numpy, float32, one thread", 1 / seconds, "tokens/s")
+    figures.show("weights read meanwhile", weight_bytes / seconds / 1e9, "GB/s")
+    figures.show(
+        "a numpy copy of as many bytes, read", copy_bytes_per_second(weight_bytes) / 1e9, "GB/s"
+    )
+    figures.show(
+        "a numpy product of one row, read", sum_bytes_per_second(weight_bytes) / 1e9, "GB/s"
+    )
+    overheads = []
+    for _ in range(RUNS):
+        recorder = Recorder()
+        whole = decode_seconds(request, recorder)
+        overheads.append((whole - recorder.numpy_seconds) / recorder.numpy_seconds)
+    figures.show("all but the formulas (tracing), of their time", 100 * min(overheads), "%")
+    steps = f"{GPT3_PROMPT_TOKENS}-token prefill, {GPT3_DECODE_STEPS} decode steps"
+    figures.show(f"GPT-3 175B traced by shape, {steps}", gpt3_seconds(), "s")
+    figures.show(
+        "peak memory of a 256-token prefill, weights apart", peak_bytes(model, 256) / 2**20, "MiB"
+    )
+    figures.finish()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Ways to go on from a prompt: in pieces, in batches, by beams, by a draft, from a kept prefix."""

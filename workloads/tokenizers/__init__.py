@@ -1,0 +1,1 @@
+"""Vocabularies of real models: text to token numbers and back."""
