@@ -14,7 +14,7 @@ from functools import partial
 import numpy as np
 
 from workloads import ops
-from workloads.architectures.decoder import KEY_CACHE, VALUE_CACHE, forward
+from workloads.architectures.decoder import caches, forward
 from workloads.architectures.decoder_config import DecoderConfig
 from workloads.architectures.registry import (
     architecture_of,
@@ -171,10 +171,17 @@ def _declare(tracer: Tracer, request: _Request) -> None:
     weight = request.model.weights(config, dtype) if request.execute else None
     for name, parameter in parameter_shapes(config).items():
         values = None if weight is None else partial(weight, name)
-        tracer.declare(name, Role.WEIGHT, parameter.shape, layers=parameter.layers, values=values)
+        tracer.declare(
+            name,
+            Role.WEIGHT,
+            parameter.shape,
+            layers=parameter.layers,
+            first_layer=parameter.first_layer,
+            values=values,
+        )
     layers, positions = config.num_hidden_layers, config.max_position_embeddings
-    room = (positions, request.batch, config.num_key_value_heads, config.head_dim)
-    for name in (KEY_CACHE, VALUE_CACHE):
+    for name, entry in caches(config).items():
+        room = (positions, request.batch, *entry)
         storage = _zeros(layers, room, dtype) if request.execute else None
         tracer.declare(name, Role.KV_CACHE, room, layers=layers, values=storage)
     prompt = request.prompt_ids

@@ -1,7 +1,7 @@
 """Where tensors lie in memory. All share one flat address space, in this order.
 
-- Weights, in the order of declaration; neighbouring layered weights are interleaved (all of layer
-  0, all of layer 1, ...), so one constant stride leads from a layer to the next.
+- Weights, in the order of declaration; neighbouring weights of the same layers are interleaved (all
+  of layer 0, all of layer 1, ...), so one constant stride leads from a layer to the next.
 - The KV cache, layered likewise; then the inputs; then the activations.
 - An activation has one buffer per name, reused in every layer and step. Its tensor takes the
   largest shape ever written to it; an operation's `Access` says how much of it is touched.
@@ -31,6 +31,7 @@ class Memory:
     layers: int = 1
     layered: bool = False
     """Each layer has one of its own, be it the only layer."""
+    first_layer: int = 0
     values: Callable[[int | None], Values] | None = None
     """Gives a layer's numbers."""
 
@@ -49,6 +50,7 @@ class Memory:
             address=address,
             layers=self.layers,
             layer_stride_bytes=stride,
+            first_layer=self.first_layer,
         )
 
 
@@ -58,7 +60,7 @@ def laid_out(memories: Sequence[Memory]) -> tuple[Tensor, ...]:
     address = 0
     for role in (Role.WEIGHT, Role.KV_CACHE, Role.INPUT, Role.ACTIVATION):
         of_role = [memory for memory in memories if memory.role is role]
-        for layered, neighbours in groupby(of_role, key=lambda memory: memory.layered):
+        for (layered, _, _), neighbours in groupby(of_role, key=_instances):
             group = tuple(neighbours)
             stride = sum(_aligned(memory.bytes) for memory in group)
             for memory in group:
@@ -66,6 +68,11 @@ def laid_out(memories: Sequence[Memory]) -> tuple[Tensor, ...]:
                 address += _aligned(memory.bytes)
             address += stride * (group[0].layers - 1)
     return tuple(tensors[memory.name] for memory in memories)
+
+
+def _instances(memory: Memory) -> tuple[bool, int, int]:
+    """Which layers have one of their own."""
+    return memory.layered, memory.layers, memory.first_layer
 
 
 def _aligned(size_bytes: int) -> int:

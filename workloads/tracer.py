@@ -69,10 +69,12 @@ class Tracer:
         *,
         dtype: str | None = None,
         layers: int | None = None,
+        first_layer: int = 0,
         values: Callable[[int | None], Values] | None = None,
     ) -> None:
         """Declare a tensor that exists before the first operation, one per layer with `layers`.
 
+        The layers that have one are `layers` neighbours from `first_layer` on.
         `values` gives a layer's numbers; it is called only where the tracer executes.
         """
         if name in self._index_of:
@@ -86,6 +88,7 @@ class Tracer:
                 dtype=dtype or self.dtype,
                 layers=layers or 1,
                 layered=layers is not None,
+                first_layer=first_layer,
                 values=values,
             )
         )

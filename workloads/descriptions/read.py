@@ -11,9 +11,10 @@ from pydantic import ValidationError
 
 from workloads.config import ModelConfig, ModelError, nearest
 from workloads.descriptions.decoders import DECODERS
+from workloads.descriptions.experts import MIXTURES
 from workloads.descriptions.keys import Keys
 
-READERS = DECODERS
+READERS = {**DECODERS, **MIXTURES}
 """model_type -> what makes a configuration of the keys."""
 
 

@@ -80,7 +80,9 @@ def activate(x: Array, *, activation: str, name: str) -> Array:
     )
 
 
-def gated(gate: Array, up: Array, *, activation: str, name: str) -> Array:
+def gated(
+    gate: Array, up: Array, *, activation: str, name: str, buffer: str | None = None
+) -> Array:
     """activation(gate) * up: SwiGLU with `silu`, GeGLU with a `gelu`."""
     need(fits=gate.shape == up.shape, op="gated", rule="shapes must agree", gate=gate, up=up)
     chosen = ACTIVATIONS[activation]
@@ -99,6 +101,7 @@ def gated(gate: Array, up: Array, *, activation: str, name: str) -> Array:
         reads=(gate, up),
         shape=gate.shape,
         compute=compute,
+        buffer=buffer,
     )
 
 

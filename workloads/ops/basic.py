@@ -37,7 +37,9 @@ def embedding(ids: Array, table: Array, *, name: str, buffer: str) -> Array:
     )
 
 
-def matmul(x: Array, weight: Array, *, name: str, transposed: bool = False) -> Array:
+def matmul(
+    x: Array, weight: Array, *, name: str, transposed: bool = False, buffer: str | None = None
+) -> Array:
     """Multiply every row of x by a weight [k, n], or [n, k] if `transposed` (a tied embedding)."""
     fits = len(weight.shape) == 2 and x.shape[-1] == weight.shape[1 if transposed else 0]
     need(fits=fits, op="matmul", rule="the inner extents must agree", x=x, weight=weight)
@@ -59,6 +61,7 @@ def matmul(x: Array, weight: Array, *, name: str, transposed: bool = False) -> A
         reads=(x, weight),
         shape=shape,
         compute=compute,
+        buffer=buffer,
     )
 
 
