@@ -43,8 +43,8 @@ def block(x: Array, config: DecoderConfig, start: int, *, local: bool, sparse: b
     h = after(attend(h, config, start, local=local), config, "attention.norm_after")  # [B, T, C]
     x = ops.add(x, h, name="attention.residual", buffer=RESIDUAL)  # [B, T, C]
     h = norm(x, config, "mlp.norm")  # [B, T, C]
-    if sparse:
-        return experts.add_mixture(x, h, config, start)  # [B, T, C]
+    if sparse and config.experts is not None:
+        return experts.add_mixture(x, h, config, config.experts, start)  # [B, T, C]
     h = after(feed_forward(h, config), config, "mlp.norm_after")  # [B, T, C]
     return ops.add(x, h, name="mlp.residual", buffer=RESIDUAL)  # [B, T, C]
 
@@ -169,7 +169,7 @@ def append(x: Array, cache: str, start: int, name: str, window: int | None) -> A
 
 
 def caches(config: DecoderConfig) -> dict[str, Shape]:
-    """What each layer remembers: of each cache, the entry [heads, size] of one position."""
+    """Say what each layer remembers: of each cache, the entry [heads, size] of one position."""
     if config.latent is not None:
         return latent.caches(config.latent)
     entry = (config.num_key_value_heads, config.head_dim)

@@ -46,13 +46,11 @@ class Given(NamedTuple):
     """Where among each token's k experts it stands."""
 
 
-def add_mixture(x: Array, h: Array, config: DecoderConfig, start: int) -> Array:
+def add_mixture(x: Array, h: Array, config: DecoderConfig, experts: Experts, start: int) -> Array:
     """Add to the residual x [B, T, C] what the shared and the chosen experts make of h [B, T, C].
 
     Experts add to the residual where it lies, one after another; no sum is kept apart.
     """
-    experts = config.experts
-    assert experts is not None
     if experts.shared_size:
         shared = feed_forward(h, config, "shared")  # [B, T, C]
         x = ops.add(x, shared, name="shared.residual", buffer=x.name)  # [B, T, C]

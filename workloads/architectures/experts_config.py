@@ -33,13 +33,18 @@ class Experts(BaseModel):
     """Neighbouring experts; only `groups_chosen` groups may serve a token: those whose two best
     scores have the greatest sums."""
     groups_chosen: PositiveInt = 1
-    shared_size: NonNegativeInt = 0
-    """Width of what serves every token besides; 0 for none."""
+    shared: NonNegativeInt = 0
+    """Experts that serve every token besides; together they are one wide one."""
     first_dense: NonNegativeInt = 0
     """Layers before the first that has experts."""
     routing: Literal["data", "balanced"] = "data"
     """Who chooses where numbers are computed: the scores, or the rule that stands in for them
     where there are none (see `workloads.architectures.experts`)."""
+
+    @property
+    def shared_size(self) -> int:
+        """Width inside what serves every token; 0 for none."""
+        return self.shared * self.intermediate_size
 
     @validated_by(mode="after")
     def _check(self) -> Self:

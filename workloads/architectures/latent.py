@@ -26,7 +26,7 @@ from workloads import ops
 from workloads.architectures.latent_config import Latent
 from workloads.architectures.parameters import Parameter
 from workloads.architectures.products import product
-from workloads.array import Array
+from workloads.array import Array, Shape
 from workloads.ops import attention
 from workloads.ops import latent as latent_ops
 
@@ -46,10 +46,10 @@ def attend(x: Array, config: DecoderConfig, latent: Latent, start: int) -> Array
 
 
 def queries(x: Array, config: DecoderConfig, latent: Latent, start: int) -> tuple[Array, Array]:
-    """Return each head's query: its content [B, T, H, N], and what positions turned [B, T, H, P]."""
+    """Return each head's query: its content [B, T, H, N], and the turned part [B, T, H, P]."""
     if latent.query_rank is not None:
         x = product(x, "attention.query_down")  # [B, T, C] -> [B, T, Q]
-        x = normed(x, config, "attention.query_norm")  # [B, T, Q]
+        x = normed(x, latent, "attention.query_norm")  # [B, T, Q]
     q = product(x, "attention.query")  # -> [B, T, H*(N+P)]
     heads = config.num_attention_heads
     q = q.view((*q.shape[:2], heads, latent.content_size + latent.rotary_size))
@@ -63,7 +63,7 @@ def extend(x: Array, config: DecoderConfig, latent: Latent, start: int) -> Array
     """Make this pass's latents and rotary keys of x [B, T, C]; the filled cache [S, B, 1, R+P]."""
     both = product(x, "attention.latent")  # [B, T, C] -> [B, T, R+P]
     c, r = parts(both, latent.rank)  # [B, T, R], [B, T, P]
-    c = normed(c, config, "attention.latent_norm")
+    c = normed(c, latent, "attention.latent_norm")
     r = rotate(r, config, latent, start, "attention.key.rope")
     entry = latent_ops.join(c, r, name="attention.latent.join")  # [B, T, R+P]
     cache = x.tracer.get(CACHE)  # [capacity, B, 1, R+P]
@@ -101,7 +101,7 @@ def absorbed(
 
 
 def scored_and_mixed(q: Array, k: Array, v: Array, config: DecoderConfig) -> Array:
-    """Attend with queries [B, T, H*D] to keys [S, B, K, D]; mix values [S, B, K, V]: [B, T, H*V]."""
+    """Attend with q [B, T, H*D] to k [S, B, K, D], and mix v [S, B, K, V] -> [B, T, H*V]."""
     w = attention.attention_scores(q, k, name="attention.scores")  # [B, K, H/K*T, S]
     w = attention.softmax(
         w, tokens=q.shape[1], scale=config.score_scale, name="attention.softmax"
@@ -124,9 +124,9 @@ def flat(x: Array) -> Array:
     return x.view((*x.shape[:2], x.shape[2] * x.shape[3]))
 
 
-def normed(x: Array, config: DecoderConfig, name: str) -> Array:
+def normed(x: Array, latent: Latent, name: str) -> Array:
     """RMSNorm of the last axis."""
-    return ops.rmsnorm(x, x.tracer.get(f"{name}.weight"), eps=config.norm_eps, name=name)
+    return ops.rmsnorm(x, x.tracer.get(f"{name}.weight"), eps=latent.norm_eps, name=name)
 
 
 def rotate(x: Array, config: DecoderConfig, latent: Latent, start: int, name: str) -> Array:
@@ -144,7 +144,7 @@ def rotate(x: Array, config: DecoderConfig, latent: Latent, start: int, name: st
     return ops.scale(x, latent.yarn.rotary_factor, name=f"{name}.scale")
 
 
-def caches(latent: Latent) -> dict[str, tuple[int, int]]:
+def caches(latent: Latent) -> dict[str, Shape]:
     """Return the one cache, and its entry [1, R+P] of a position."""
     return {CACHE: (1, latent.entry_size)}
 

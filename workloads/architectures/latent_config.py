@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, PositiveInt
+from pydantic import BaseModel, ConfigDict, PositiveFloat, PositiveInt
 
 from workloads.architectures.yarn import Yarn
 
@@ -29,6 +29,8 @@ class Latent(BaseModel):
     """Elements that positions turn."""
     value_size: PositiveInt
     """Elements of a head's value."""
+    norm_eps: PositiveFloat = 1e-6
+    """Of the norms of both vectors, whatever the model's other norms have (as published)."""
     yarn: Yarn | None = None
     form: Literal["fewest_flops", "naive", "absorbed"] = "fewest_flops"
     """Which of two ways to the same numbers is taken; see `workloads.architectures.latent`."""

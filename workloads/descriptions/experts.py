@@ -6,6 +6,7 @@ Besides their keys, `routing: balanced` makes a run with numbers follow the rule
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import sqrt
 from typing import Any
 
 from workloads.architectures.decoder_config import DecoderConfig
@@ -58,7 +59,7 @@ def deepseek_v3(keys: Keys) -> DecoderConfig:
     keys.only("moe_layer_freq", 1)
     keys.only("scoring_func", "sigmoid")
     keys.only("topk_method", "noaux_tc")
-    keys.only("attention_bias", False)  # noqa: FBT003 (the one value allowed)
+    keys.only("attention_bias", False)
     turning = rope(keys, default=10_000.0)
     latent = Latent(
         query_rank=keys.get("q_lora_rank"),
@@ -86,18 +87,17 @@ def deepseek_v3(keys: Keys) -> DecoderConfig:
 
 def deepseek_experts(keys: Keys) -> Experts:
     """Read experts in groups, and the shared one."""
-    inside = keys.need("moe_intermediate_size")
     return Experts(
         count=keys.need("n_routed_experts", "num_local_experts"),
         chosen=keys.need("num_experts_per_tok"),
-        intermediate_size=inside,
+        intermediate_size=keys.need("moe_intermediate_size"),
         scoring="sigmoid",
         normalised=keys.get("norm_topk_prob", default=True),
         scale=keys.need("routed_scaling_factor"),
         corrected=True,
         groups=keys.need("n_group"),
         groups_chosen=keys.need("topk_group"),
-        shared_size=inside * keys.need("n_shared_experts"),
+        shared=keys.need("n_shared_experts"),
         first_dense=keys.need("first_k_dense_replace"),
         routing=keys.get("routing", default="data"),
     )
@@ -106,7 +106,7 @@ def deepseek_experts(keys: Keys) -> Experts:
 def scale(latent: Latent) -> float:
     """Return what scores are multiplied by."""
     grown = 1.0 if latent.yarn is None else latent.yarn.score_factor
-    return float(latent.content_size + latent.rotary_size) ** -0.5 * grown
+    return grown / sqrt(latent.content_size + latent.rotary_size)
 
 
 def llama_style(keys: Keys) -> dict[str, Any]:

@@ -136,7 +136,8 @@ def expert_weights(
         weights: Values = np.take_along_axis(scores.reshape(rows, -1), chosen, axis=-1)  # [N, k]
         if normalised:
             weights = weights / weights.sum(axis=-1, keepdims=True)
-        return weights * weights.dtype.type(scale)
+        scaled: Values = weights * weights.dtype.type(scale)
+        return scaled
 
     each = 2 * normalised + (scale != 1)  # sum and divide; scale
     return scores.tracer.record(
@@ -151,9 +152,7 @@ def expert_weights(
     )
 
 
-def gather_tokens(
-    x: Array, chosen: Array, *, rows: Sequence[int], name: str, buffer: str
-) -> Array:
+def gather_tokens(x: Array, chosen: Array, *, rows: Sequence[int], name: str, buffer: str) -> Array:
     """Take an expert's tokens, `rows` of x [B, T, C] counted through the batch -> [m, C]."""
     cols, count = x.shape[-1], len(rows)
     fits = bool(count) and max(rows) * cols < x.size
@@ -199,8 +198,9 @@ def scatter_add(
     total: Any = None if x.values is None else x.values.reshape(-1, cols)  # [N, C]
 
     def compute(made: Values, _: Values, weights: Values, *__: Values) -> Values:
-        total[list(rows)] += weights[list(rows), list(places)][:, None] * made
-        return total
+        result: Values = total
+        result[list(rows)] += weights[list(rows), list(places)][:, None] * made
+        return result
 
     touched = x.view((count, cols), pick=lambda v: v)
     added = x.tracer.record(
@@ -219,5 +219,5 @@ def scatter_add(
 
 
 def _listed(chosen: Array, count: int) -> tuple[Array, int, int]:
-    """The part of the choice that concerns an expert with `count` tokens."""
+    """Return the part of the choice that concerns an expert with `count` tokens."""
     return chosen, count * DTYPE_BYTES[chosen.dtype], 0
