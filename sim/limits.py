@@ -12,7 +12,7 @@ run. Each bound answers "how long if only this resource limited?":
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from sim.clock import TICKS_PER_SECOND
 from sim.lowering import Peaks
@@ -23,6 +23,9 @@ MATRIX = "matrix arithmetic"
 VECTOR = "vector arithmetic"
 MEMORY = str(StallCause.BANDWIDTH)
 LAUNCH = str(StallCause.LAUNCH)
+
+Place = tuple[int, int | None]
+"""A tensor, and the layer whose instance of it is meant, where layers have their own."""
 
 COMPULSORY_ROLES = (Role.WEIGHT, Role.KV_CACHE)
 """Tensors that come from before the step; activations may live on chip throughout."""
@@ -72,27 +75,31 @@ def compulsory_bytes(
 
     A gather counts its rows once; of a tensor read several times the largest read counts.
     """
-    largest: dict[tuple[int, int | None], int] = {}
-    written: dict[tuple[int, int | None], int] = {}
+    largest: dict[Place, int] = {}
+    written: dict[Place, int] = {}
+    known: set[tuple[int | None, ...]] = set()
     for block in blocks:
         for op in block.ops:
             for access in op.writes:
-                key, instances = _instances(access, op, block, tensors)
-                written[key] = written.get(key, 0) + access.bytes * instances
-            for access in op.reads:
                 if tensors[access.tensor].role in roles:
-                    key, instances = _instances(access, op, block, tensors)
-                    largest[key] = max(largest.get(key, 0), access.bytes * instances)
-    return sum(max(0, touched - written.get(key, 0)) for key, touched in largest.items())
+                    for place in _places(access, op, block, tensors):
+                        written[place] = written.get(place, 0) + access.bytes
+            for access in op.reads:
+                case = (access.tensor, access.bytes, op.layer, block.repeats)
+                if tensors[access.tensor].role in roles and case not in known:
+                    known.add(case)
+                    for place in _places(access, op, block, tensors):
+                        largest[place] = max(largest.get(place, 0), access.bytes)
+    return sum(max(0, touched - written.get(place, 0)) for place, touched in largest.items())
 
 
-def _instances(
-    access: Access, op: Op, block: Block, tensors: tuple[Tensor, ...]
-) -> tuple[tuple[int, int | None], int]:
-    """Return which tensor of which layer is touched, and how many layers' instances of it."""
-    if tensors[access.tensor].layers > 1:
-        return (access.tensor, op.layer), block.repeats
-    return (access.tensor, None), 1
+def _places(access: Access, op: Op, block: Block, tensors: tuple[Tensor, ...]) -> Iterator[Place]:
+    """Yield each tensor and layer that is touched, however steps fold layers into blocks."""
+    if op.layer is None or tensors[access.tensor].layers == 1:
+        yield access.tensor, None
+        return
+    for repeat in range(block.repeats):
+        yield access.tensor, op.layer + repeat
 
 
 def total_limits(steps: Iterable[Mapping[str, int]]) -> dict[str, int]:

@@ -26,9 +26,20 @@ UNUSED = (
 )
 """Keys of training and of servers."""
 
+MIXTRAL_COUNTS = ("num_experts_per_tok", "num_local_experts")
+DEEPSEEK_COUNTS = (
+    "n_group",
+    "n_routed_experts",
+    "n_shared_experts",
+    "num_experts_per_tok",
+    "topk_group",
+)
+"""Keys so alike that one which is there must not be taken for another one misspelt."""
+
 
 def mixtral(keys: Keys) -> DecoderConfig:
     """Mixtral: Mistral with eight experts in every layer, two for a token."""
+    take_note(keys, MIXTRAL_COUNTS)
     shape, turning = common(keys), rope(keys, default=1e6)
     if yarn(turning) is not None:
         raise keys.error("rotary positions are not slowed here; leave rope_type out")
@@ -53,9 +64,9 @@ def deepseek_v3(keys: Keys) -> DecoderConfig:
     The module that predicts a second token is left out. Published weights are stored in 8 bits;
     here they are what `torch_dtype` says.
     """
-    for name in ("num_nextn_predict_layers", "num_mtp_layers", "quantization_config"):
-        keys.get(name)
-    keys.get("qk_head_dim")
+    take_note(keys, DEEPSEEK_COUNTS)
+    take_note(keys, ("num_nextn_predict_layers", "num_mtp_layers", "quantization_config"))
+    take_note(keys, ("qk_head_dim",))  # the sum of its parts, which are given
     keys.only("moe_layer_freq", 1)
     keys.only("scoring_func", "sigmoid")
     keys.only("topk_method", "noaux_tc")
@@ -111,8 +122,7 @@ def scale(latent: Latent) -> float:
 
 def llama_style(keys: Keys) -> dict[str, Any]:
     """Read what both have of LLaMA's."""
-    for name in UNUSED:
-        keys.get(name)
+    take_note(keys, UNUSED)
     return {
         "activation": keys.get("hidden_act", default="silu"),
         "gated": True,
@@ -121,6 +131,12 @@ def llama_style(keys: Keys) -> dict[str, Any]:
         "positions": "rotary",
         "tie_word_embeddings": keys.get("tie_word_embeddings", default=False),
     }
+
+
+def take_note(keys: Keys, names: tuple[str, ...]) -> None:
+    """Let keys be known, whether they are used or not."""
+    for name in names:
+        keys.get(name)
 
 
 def rope(keys: Keys, *, default: float) -> Keys:
