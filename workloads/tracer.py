@@ -103,6 +103,10 @@ class Tracer:
             raise TraceError(f"tensor {name} is not declared")
         tensor = self._index_of[name]
         memory = self._memories[tensor]
+        if memory.layered and self._layer is not None:
+            at = self._layer - memory.first_layer
+            if not 0 <= at < memory.layers:
+                raise TraceError(f"layer {self._layer} has no tensor {name} of its own")
         return Array(
             tracer=self,
             tensor=tensor,

@@ -78,10 +78,7 @@ def test_balanced_and_shape_only_runs_of_a_mixture_have_one_digest(
 def test_experts_overwrite_nothing_that_is_still_read_and_read_nothing_too_soon(
     model: Model, request: dict[str, Any], by_data: bool
 ) -> None:
-    config = model.config
-    if by_data:
-        free = config.experts.model_copy(update={"routing": "data"})
-        config = config.model_copy(update={"experts": free})
+    config = model.config.with_routing("data" if by_data else "balanced")
     chosen = Model(name="random", config=config, tokenizer=None, seed=0)
     trace = generate(chosen, **request, execute=by_data).trace
     before: list[int] = []  # bit set of all that an operation waits for, directly or not

@@ -114,6 +114,13 @@ class DecoderConfig(ModelConfig):
             for n in range(self.num_hidden_layers)
         )
 
+    def with_routing(self, routing: Literal["data", "balanced"]) -> Self:
+        """Return the same model with experts chosen by the numbers, or by the rule `balanced`."""
+        if self.experts is None:
+            return self
+        experts = self.experts.model_copy(update={"routing": routing})
+        return self.model_copy(update={"experts": experts})
+
     @property
     def dense_layers(self) -> int:
         """Layers with a feed-forward that serves every token; they come first."""

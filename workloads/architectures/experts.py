@@ -6,7 +6,8 @@ of one expert, X width inside an expert.
 A router scores all experts for every token; the k best are given the token, and what they make of
 it is added to the residual, weighed by the scores. Each expert that has any tokens gathers them
 and multiplies them by its own weights, which are read once a pass however many tokens it has; an
-expert without tokens is not read.
+expert without tokens is not read. One product an expert is what frameworks run that know no better;
+a kernel that serves all experts at once is a different trace.
 
 Who has tokens is known from the numbers alone. A trace made without numbers follows a rule instead,
 `balanced`: the token of position p, prompt b of B, is given to experts (p*B + b)*k + 0 .. k - 1,

@@ -1,6 +1,7 @@
 """Mixtures against what transformers answered, kept in tests/fixtures/experts."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,7 @@ def test_a_run_told_to_be_balanced_has_the_digest_of_shapes_alone(case: str) -> 
 
 def test_numbers_route_for_themselves_unless_told_otherwise() -> None:
     model, ids, _ = stored("mixtral")
-    balanced, _, _ = stored("mixtral", routing="balanced")
+    balanced = replace(model, config=model.config.with_routing("balanced"))
     run = generate(model, ids[:, :PROMPT], new_tokens=NEW, batch=2)
     ruled = generate(balanced, ids[:, :PROMPT], new_tokens=NEW, batch=2)
     assert run.trace.about["routing"] == "data"

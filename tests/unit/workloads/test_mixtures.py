@@ -2,6 +2,7 @@
 
 from collections import Counter
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,13 +15,19 @@ from workloads import (
     Op,
     Role,
     Trace,
+    TraceError,
+    Tracer,
     active_parameter_count,
     generate,
+    load_config,
     load_model,
+    parameter_count,
 )
 from workloads.architectures.experts import balanced_choice
 from workloads.architectures.registry import parameter_shapes
 from workloads.architectures.yarn import Yarn
+
+FIXTURES = Path(__file__).parents[2] / "fixtures" / "experts"
 
 
 def shaped(model: Model, **request: Any) -> Trace:
@@ -90,6 +97,17 @@ def test_a_trace_of_deepseek_holds_its_weights_where_its_layers_have_them() -> N
     )
     assert all(at + size <= after for (at, size), (after, _) in pairwise(weights))
     assert trace.weight_bytes == 2 * (671_026_404_352 + 58 * 256)
+
+
+def test_a_layer_is_not_given_a_weight_that_it_does_not_have(tracer: Tracer) -> None:
+    own = dict.fromkeys((1, 2), np.ones(1))
+    tracer.declare("late", Role.WEIGHT, (1,), layers=2, first_layer=1, values=own.__getitem__)
+    walk = tracer.layers(3)
+    next(walk)
+    with pytest.raises(TraceError, match="layer 0 has no tensor late of its own"):
+        tracer.get("late")
+    next(walk)
+    assert tracer.get("late").values is own[1]
 
 
 def test_corrections_are_set_by_a_rule_and_count_as_no_parameters() -> None:
@@ -188,6 +206,20 @@ def test_yarn_slows_what_turns_seldom_and_keeps_what_turns_often() -> None:
     assert (np.diff(slowed[10:24]) > 0).all()
     assert yarn.rotary_factor == 1
     assert yarn.score_factor == pytest.approx((0.1 * np.log(40) + 1) ** 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"), [("mixtral", 46_702_792_704), ("deepseek_v3", 671_026_404_352)]
+)
+def test_a_published_config_json_is_read_as_it_is(name: str, parameters: int) -> None:
+    config = load_config(FIXTURES / f"{name}.config.json")
+    assert parameter_count(config) == parameters
+
+
+def test_the_zoo_has_deepseek_as_published() -> None:
+    published = load_config(FIXTURES / "deepseek_v3.config.json")
+    ours = load_model("deepseek-v3").config
+    assert ours == published.model_copy(update={"source": ours.source})
 
 
 @pytest.mark.parametrize(
