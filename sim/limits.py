@@ -111,10 +111,12 @@ def _spans(
     tensors: tuple[Tensor, ...],
 ) -> Iterator[_Span]:
     """Yield the histories of all instances that are touched, cut where they begin to differ."""
-    layers = tensors[access.tensor].layers
-    spans = known.setdefault(access.tensor, [_Span(0, layers)])
-    first, end = (op.layer or 0, block.repeats) if layers > 1 else (0, 1)
-    end += first
+    tensor = tensors[access.tensor]
+    every = _Span(tensor.first_layer, tensor.first_layer + tensor.layers)
+    spans = known.setdefault(access.tensor, [every])
+    first, end = every.first, every.end
+    if tensor.layers > 1 and op.layer is not None:
+        first, end = op.layer, op.layer + block.repeats
     for place, span in reversed(list(enumerate(spans))):
         cuts = [cut for cut in (first, end) if span.first < cut < span.end]
         edges = [span.first, *cuts, span.end]

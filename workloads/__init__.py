@@ -1,6 +1,10 @@
 """What a language model does, operation by operation, without a thought for hardware."""
 
-from workloads.architectures.registry import parameter_count, parameter_shapes
+from workloads.architectures.registry import (
+    active_parameter_count,
+    parameter_count,
+    parameter_shapes,
+)
 from workloads.array import Array
 from workloads.config import ModelConfig, ModelError
 from workloads.descriptions import load_config, read_config
@@ -47,6 +51,7 @@ __all__ = [
     "TraceError",
     "Tracer",
     "Training",
+    "active_parameter_count",
     "encode",
     "generate",
     "load_config",

@@ -42,6 +42,7 @@ class Memory:
     layers: int = 1
     layered: bool = False
     """Each layer has one of its own, be it the only layer."""
+    first_layer: int = 0
     values: Callable[[int | None], Values] | None = None
     """Gives a layer's numbers."""
     in_layers: bool = False
@@ -62,6 +63,7 @@ class Memory:
             address=address,
             layers=self.layers,
             layer_stride_bytes=stride,
+            first_layer=self.first_layer,
         )
 
 
@@ -71,7 +73,7 @@ def laid_out(memories: Sequence[Memory]) -> tuple[Tensor, ...]:
     address = 0
     for role in _ORDER:
         of_role = [memory for memory in memories if memory.role is role]
-        for (layered, _), neighbours in groupby(of_role, key=lambda m: (m.layered, m.layers)):
+        for (layered, _, _), neighbours in groupby(of_role, key=_instances):
             group = tuple(neighbours)
             stride = sum(_aligned(memory.bytes) for memory in group)
             for memory in group:
@@ -79,6 +81,11 @@ def laid_out(memories: Sequence[Memory]) -> tuple[Tensor, ...]:
                 address += _aligned(memory.bytes)
             address += stride * (group[0].layers - 1)
     return tuple(tensors[memory.name] for memory in memories)
+
+
+def _instances(memory: Memory) -> tuple[bool, int, int]:
+    """Which layers have one of their own."""
+    return memory.layered, memory.layers, memory.first_layer
 
 
 def _aligned(size_bytes: int) -> int:

@@ -21,7 +21,7 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 DTYPE_BYTES: Mapping[str, int] = {
     "float64": 8,
@@ -108,6 +108,8 @@ class Tensor:
     """Instances, one per layer; 1 where the layers share it or it has none."""
     layer_stride_bytes: int = 0
     """Distance between the instances of neighbouring layers."""
+    first_layer: int = 0
+    """Layer of the first instance, where only some of a model's layers have one."""
 
     @property
     def bytes(self) -> int:
@@ -121,7 +123,7 @@ class Tensor:
 
     def address_in(self, layer: int | None) -> int:
         """Address of the instance that belongs to `layer`."""
-        return self.address + (layer or 0) * self.layer_stride_bytes
+        return self.address + ((layer or 0) - self.first_layer) * self.layer_stride_bytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,10 +105,12 @@ class Tracer:
         *,
         dtype: str | None = None,
         layers: int | None = None,
+        first_layer: int = 0,
         values: Callable[[int | None], Values] | None = None,
     ) -> None:
         """Declare a tensor that exists before the first operation, one per layer with `layers`.
 
+        The layers that have one are `layers` neighbours from `first_layer` on.
         `values` gives a layer's numbers; it is called only where the tracer executes.
         """
         name = self._scoped(name)
@@ -123,6 +125,7 @@ class Tracer:
                 dtype=dtype or self.dtype,
                 layers=layers or 1,
                 layered=layers is not None,
+                first_layer=first_layer,
                 values=values,
             )
         )
@@ -138,6 +141,10 @@ class Tracer:
             raise TraceError(f"tensor {name} is not declared")
         tensor = self._index_of[name]
         memory = self._memories[tensor]
+        if memory.layered and self._layer is not None:
+            at = self._layer - memory.first_layer
+            if not 0 <= at < memory.layers:
+                raise TraceError(f"layer {self._layer} has no tensor {name} of its own")
         return Array(
             tracer=self,
             tensor=tensor,

@@ -90,8 +90,7 @@ def _stored_name(name: str, layer: int | None) -> str:
 
 
 def _check_stored(stored: dict[str, Values], name: str, parameter: Parameter) -> None:
-    layers = (None,) if parameter.layers is None else range(parameter.layers)
-    for layer in layers:
+    for layer in parameter.layer_numbers:
         values = stored.get(_stored_name(name, layer)) if name in GLASSLLM_NAMES else None
         if values is None or values.shape != parameter.shape:
             found = "nothing" if values is None else list(values.shape)

@@ -23,6 +23,7 @@ FUNCTION_OF_KIND: Mapping[str, Function] = {
     "sample": "exp",
     "silu": "exp",
     "swiglu": "exp",
+    "sigmoid": "exp",
     "gelu": "tanh",
     "geglu": "tanh",
     "softcap": "tanh",

@@ -1,5 +1,8 @@
 """A decoder-only Transformer, from GPT-2 to Gemma 2, in one reading.
 
+What two families do otherwise is elsewhere: `experts` in place of the feed-forward, `latent`
+attention.
+
 Letters in shapes: B batch, T tokens of this pass, C width, F feed-forward width, S positions seen
 so far, H query heads, K key/value heads, D head size, V vocabulary.
 """
@@ -7,10 +10,11 @@ so far, H query heads, K key/value heads, D head size, V vocabulary.
 from __future__ import annotations
 
 from workloads import ops
+from workloads.architectures import experts, latent
 from workloads.architectures.decoder_config import DecoderConfig
 from workloads.architectures.parameters import Parameter
 from workloads.architectures.rotary import rope_frequencies
-from workloads.array import Array
+from workloads.array import Array, Shape
 from workloads.ops import attention, ragged
 from workloads.tracer import Tracer
 
@@ -29,7 +33,8 @@ def states(tracer: Tracer, config: DecoderConfig, ids: Array, start: int) -> Arr
     """Run the layers over token numbers [B, T] at positions start.., filling the cache."""
     x = embed(tracer, config, ids, start)  # [B, T] -> [B, T, C]
     for layer in tracer.layers(config.layer_kinds):
-        x = block(x, config, start, local=config.is_local(layer))  # [B, T, C]
+        local, sparse = config.is_local(layer), config.is_sparse(layer)
+        x = block(x, config, start, local=local, sparse=sparse)  # [B, T, C]
     return x
 
 
@@ -38,7 +43,7 @@ def logits(x: Array, config: DecoderConfig) -> Array:
     return head(norm(x, config, "norm"), config)
 
 
-def block(x: Array, config: DecoderConfig, start: int, *, local: bool) -> Array:
+def block(x: Array, config: DecoderConfig, start: int, *, local: bool, sparse: bool) -> Array:
     """One layer: attention, then feed-forward, each added to what it read (or both at once)."""
     h = norm(x, config, "attention.norm")  # [B, T, C]
     if config.parallel != "none":
@@ -49,6 +54,8 @@ def block(x: Array, config: DecoderConfig, start: int, *, local: bool) -> Array:
     h = after(attend(h, config, start, local=local), config, "attention.norm_after")  # [B, T, C]
     x = ops.add(x, h, name="attention.residual", buffer=RESIDUAL)  # [B, T, C]
     h = norm(x, config, "mlp.norm")  # [B, T, C]
+    if sparse and config.experts is not None:
+        return experts.add_mixture(x, h, config, config.experts, start)  # [B, T, C]
     h = after(feed_forward(h, config), config, "mlp.norm_after")  # [B, T, C]
     return ops.add(x, h, name="mlp.residual", buffer=RESIDUAL)  # [B, T, C]
 
@@ -81,6 +88,8 @@ def embed(tracer: Tracer, config: DecoderConfig, ids: Array, start: int) -> Arra
 
 def attend(x: Array, config: DecoderConfig, start: int, *, local: bool) -> Array:
     """Grouped-query causal attention over the cache, which it extends by this pass."""
+    if config.latent is not None:
+        return latent.attend(x, config, config.latent, start)  # [B, T, C]
     q = linear(x, "attention.query")  # [B, T, C] -> [B, T, H*D]
     k = linear(x, "attention.key")  # [B, T, C] -> [B, T, K*D]
     v = linear(x, "attention.value")  # [B, T, C] -> [B, T, K*D]
@@ -185,6 +194,14 @@ def append(x: Array, cache: str, start: int, name: str, window: int | None) -> A
     return attention.last_positions(filled, window, tokens=x.shape[1])
 
 
+def caches(config: DecoderConfig) -> dict[str, Shape]:
+    """Say what each layer remembers: of each cache, the entry [heads, size] of one position."""
+    if config.latent is not None:
+        return latent.caches(config.latent)
+    entry = (config.num_key_value_heads, config.head_dim)
+    return {KEY_CACHE: entry, VALUE_CACHE: entry}
+
+
 def parameter_shapes(config: DecoderConfig) -> dict[str, Parameter]:
     """Every weight by name, in the order it lies in memory: embedding, layers, head."""
     width, layers = config.hidden_size, config.num_hidden_layers
@@ -196,10 +213,15 @@ def parameter_shapes(config: DecoderConfig) -> dict[str, Parameter]:
         shapes |= norm_shapes(config, "embedding.norm", None)
     for name in norm_names(config):
         shapes |= norm_shapes(config, name, layers)
+    if config.latent is not None:
+        shapes |= latent.parameter_shapes(config, config.latent)
     for name, ((k, n), bias) in products(config).items():
-        shapes[f"{name}.weight"] = Parameter((k, n), layers)
+        having = config.dense_layers if name.startswith("mlp.") else layers
+        shapes[f"{name}.weight"] = Parameter((k, n), having)
         if bias:
-            shapes[f"{name}.bias"] = Parameter((n,), layers)
+            shapes[f"{name}.bias"] = Parameter((n,), having)
+    if config.experts is not None:
+        shapes |= experts.parameter_shapes(config, config.experts)
     shapes |= norm_shapes(config, "norm", None)
     if not config.tie_word_embeddings:
         shapes["head.weight"] = Parameter((width, config.vocab_size))
@@ -211,15 +233,18 @@ def parameter_shapes(config: DecoderConfig) -> dict[str, Parameter]:
 def products(config: DecoderConfig) -> dict[str, tuple[tuple[int, int], bool]]:
     """Return a layer's matrix products: shape [k, n] of each weight, and whether it has a bias."""
     width, wide, cached = config.hidden_size, config.intermediate_size, config.key_value_size
-    shapes = {
-        "attention.query": ((width, config.query_size), config.qkv_bias),
-        "attention.key": ((width, cached), config.qkv_bias),
-        "attention.value": ((width, cached), config.qkv_bias),
-        "attention.output": ((config.query_size, width), config.attention_output_bias),
-        "mlp.up": ((width, wide), config.mlp_bias),
-        "mlp.down": ((wide, width), config.mlp_bias),
-    }
-    if config.gated:
+    shapes = {}
+    if config.latent is None:
+        shapes = {
+            "attention.query": ((width, config.query_size), config.qkv_bias),
+            "attention.key": ((width, cached), config.qkv_bias),
+            "attention.value": ((width, cached), config.qkv_bias),
+            "attention.output": ((config.query_size, width), config.attention_output_bias),
+        }
+    if config.dense_layers:
+        shapes["mlp.up"] = ((width, wide), config.mlp_bias)
+        shapes["mlp.down"] = ((wide, width), config.mlp_bias)
+    if config.dense_layers and config.gated:
         shapes["mlp.gate"] = ((width, wide), config.mlp_bias)
     return shapes
 

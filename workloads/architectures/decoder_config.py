@@ -7,6 +7,8 @@ from typing import Literal, Self
 from pydantic import PositiveFloat, PositiveInt
 from pydantic import model_validator as validated_by
 
+from workloads.architectures.experts_config import Experts
+from workloads.architectures.latent_config import Latent
 from workloads.architectures.rotary import RopeScaling
 from workloads.config import ModelConfig
 
@@ -68,6 +70,11 @@ class DecoderConfig(ModelConfig):
     sliding_layers: Literal["all", "even", "odd"] = "all"
     """Which layers, counted from 0, slide (Gemma 2: even; GPT-Neo: odd)."""
 
+    experts: Experts | None = None
+    """What stands in place of the feed-forward, after the first few layers."""
+    latent: Latent | None = None
+    """What keys and values are made of, where the cache holds something smaller."""
+
     @validated_by(mode="after")
     def _check(self) -> Self:
         if self.num_attention_heads % self.num_key_value_heads:
@@ -80,6 +87,10 @@ class DecoderConfig(ModelConfig):
             raise ValueError("norm_after has no meaning where the halves of a layer are parallel")
         if self.norm_offset and self.norm == "layernorm":
             raise ValueError("norm_offset is of rmsnorm")
+        if self.experts is not None and self.experts.first_dense > self.num_hidden_layers:
+            raise ValueError("no more layers can be dense than there are")
+        if self.experts is not None and (self.parallel != "none" or self.norm_after):
+            raise ValueError("experts follow attention, and nothing norms what they add")
         return self
 
     @property
@@ -106,8 +117,25 @@ class DecoderConfig(ModelConfig):
     def layer_kinds(self) -> tuple[str, ...]:
         """Kind of each layer; neighbours of one kind repeat each other."""
         return tuple(
-            "local" if self.is_local(n) else "global" for n in range(self.num_hidden_layers)
+            ("local" if self.is_local(n) else "global") + (" sparse" if self.is_sparse(n) else "")
+            for n in range(self.num_hidden_layers)
         )
+
+    def with_routing(self, routing: Literal["data", "balanced"]) -> Self:
+        """Return the same model with experts chosen by the numbers, or by the rule `balanced`."""
+        if self.experts is None:
+            return self
+        experts = self.experts.model_copy(update={"routing": routing})
+        return self.model_copy(update={"experts": experts})
+
+    @property
+    def dense_layers(self) -> int:
+        """Layers with a feed-forward that serves every token; they come first."""
+        return self.num_hidden_layers if self.experts is None else self.experts.first_dense
+
+    def is_sparse(self, layer: int) -> bool:
+        """Whether a layer has experts in place of the feed-forward."""
+        return layer >= self.dense_layers
 
     def is_local(self, layer: int) -> bool:
         """Whether a layer sees only the sliding window."""

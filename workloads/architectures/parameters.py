@@ -16,3 +16,14 @@ class Parameter(NamedTuple):
 
     shape: Shape
     layers: int | None = None
+    first_layer: int = 0
+    """The first of those layers."""
+    learned: bool = True
+    """False for numbers that a rule sets and no gradient: read like weights, not counted so."""
+
+    @property
+    def layer_numbers(self) -> tuple[int | None, ...]:
+        """Layers that have one of their own; None alone outside the layers."""
+        if self.layers is None:
+            return (None,)
+        return tuple(range(self.first_layer, self.first_layer + self.layers))

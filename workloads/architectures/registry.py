@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from math import prod
 from typing import Any, NamedTuple
 
-from workloads.architectures import decoder, encoder
+from workloads.architectures import decoder, encoder, experts
 from workloads.architectures.decoder_config import DecoderConfig
 from workloads.architectures.encoder_config import EncoderConfig
 from workloads.architectures.parameters import Parameter
@@ -39,4 +39,11 @@ def parameter_shapes(config: ModelConfig) -> dict[str, Parameter]:
 
 def parameter_count(config: ModelConfig) -> int:
     """Weights of all layers together; a tied embedding counts once."""
-    return sum(prod(p.shape) * (p.layers or 1) for p in parameter_shapes(config).values())
+    shapes = parameter_shapes(config).values()
+    return sum(prod(p.shape) * len(p.layer_numbers) for p in shapes if p.learned)
+
+
+def active_parameter_count(config: ModelConfig) -> int:
+    """Weights that serve one token: all but those of the experts that it is not given to."""
+    idle = experts.idle_parameters(config) if isinstance(config, DecoderConfig) else 0
+    return parameter_count(config) - idle

@@ -14,10 +14,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from workloads.architectures.decoder import caches
 from workloads.array import Array, Values
 from workloads.config import ModelError
 from workloads.decoding.request import checked_request
-from workloads.decoding.session import CACHES, Session
+from workloads.decoding.session import Session
 from workloads.ops import beams as ops
 from workloads.trace import Role, Trace
 from workloads.tracer import Tracer
@@ -98,7 +99,7 @@ def _first_scores(tracer: Tracer, beams: int) -> Array:
 def _reorder(session: Session, parents: Array) -> None:
     """Give each beam its parent's keys and values, in every layer."""
     for _ in session.tracer.layers(session.config.layer_kinds):
-        for cache in CACHES:
+        for cache in caches(session.config):
             ops.reorder_cache(
                 session.tracer.get(cache),
                 parents,

@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 
 from workloads import ops
-from workloads.architectures.decoder import KEY_CACHE, VALUE_CACHE, logits, states
+from workloads.architectures.decoder import caches, logits, states
 from workloads.architectures.decoder_config import DecoderConfig
 from workloads.architectures.registry import parameter_shapes
 from workloads.array import Array, Shape, Values
@@ -17,8 +17,6 @@ from workloads.config import ModelError
 from workloads.trace import Role
 from workloads.tracer import Tracer
 from workloads.zoo import Model
-
-CACHES = (KEY_CACHE, VALUE_CACHE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,15 +59,20 @@ class Session:
         """Positions that are filled."""
         weight = model.weights(config, dtype) if tracer.execute else None
         layers, capacity = config.num_hidden_layers, config.max_position_embeddings
-        room = (capacity, batch, config.num_key_value_heads, config.head_dim)
         self._storage: dict[str, Values] = {}
         with tracer.scope(name):
             for stem, parameter in parameter_shapes(config).items():
                 values = None if weight is None else partial(weight, stem)
                 tracer.declare(
-                    stem, Role.WEIGHT, parameter.shape, layers=parameter.layers, values=values
+                    stem,
+                    Role.WEIGHT,
+                    parameter.shape,
+                    layers=parameter.layers,
+                    first_layer=parameter.first_layer,
+                    values=values,
                 )
-            for cache in CACHES:
+            for cache, entry in caches(config).items():
+                room = (capacity, batch, *entry)
                 storage = self._zeros(cache, (layers, *room), dtype) if tracer.execute else None
                 tracer.declare(cache, Role.KV_CACHE, room, layers=layers, values=storage)
         if past and past.values is not None:

@@ -13,10 +13,11 @@ from pydantic import ValidationError
 from workloads.config import ModelConfig, ModelError, nearest
 from workloads.descriptions.decoders import DECODERS
 from workloads.descriptions.encoders import ENCODERS
+from workloads.descriptions.experts import MIXTURES
 from workloads.descriptions.gpts import GPTS
 from workloads.descriptions.keys import Keys
 
-READERS = {**DECODERS, **GPTS, **ENCODERS}
+READERS = {**DECODERS, **GPTS, **MIXTURES, **ENCODERS}
 """model_type -> what makes a configuration of the keys."""
 
 

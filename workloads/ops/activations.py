@@ -147,7 +147,9 @@ def _activation_gradients(call: Call, chosen: Activation) -> Gradients:
     return (gradient,)
 
 
-def gated(gate: Array, up: Array, *, activation: str, name: str) -> Array:
+def gated(
+    gate: Array, up: Array, *, activation: str, name: str, buffer: str | None = None
+) -> Array:
     """activation(gate) * up: SwiGLU with `silu`, GeGLU with a `gelu`."""
     need(fits=gate.shape == up.shape, op="gated", rule="shapes must agree", gate=gate, up=up)
     chosen = ACTIVATIONS[activation]
@@ -167,6 +169,7 @@ def gated(gate: Array, up: Array, *, activation: str, name: str) -> Array:
         shape=gate.shape,
         compute=compute,
         backward=Rule(gradients=lambda call: _gated_gradients(call, chosen), saves=(0, 1)),
+        buffer=buffer,
     )
 
 

@@ -66,7 +66,9 @@ def _embedding_gradients(call: Call) -> Gradients:
     return added, None
 
 
-def matmul(x: Array, weight: Array, *, name: str, transposed: bool = False) -> Array:
+def matmul(
+    x: Array, weight: Array, *, name: str, transposed: bool = False, buffer: str | None = None
+) -> Array:
     """Multiply every row of x by a weight [k, n], or [n, k] if `transposed` (a tied embedding)."""
     fits = len(weight.shape) == 2 and x.shape[-1] == weight.shape[1 if transposed else 0]
     need(fits=fits, op="matmul", rule="the inner extents must agree", x=x, weight=weight)
@@ -89,6 +91,7 @@ def matmul(x: Array, weight: Array, *, name: str, transposed: bool = False) -> A
         shape=shape,
         compute=compute,
         backward=Rule(gradients=lambda call: _product_gradients(call, transposed), saves=(0, 1)),
+        buffer=buffer,
     )
 
 

@@ -86,6 +86,7 @@ class TrainingState:
                 parameter.shape,
                 dtype=dtype,
                 layers=parameter.layers,
+                first_layer=parameter.first_layer,
                 values=values,
             )
 

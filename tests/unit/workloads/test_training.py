@@ -11,7 +11,16 @@ from training_cases import CONFIGS, MAX_NORM, batches, model, optimiser, schedul
 from sim.machine import load_machine
 from sim.memory.capacity import Room
 from sim.run import run
-from workloads import Family, Model, ModelError, Phase, Role, Trace, parameter_count
+from workloads import (
+    Family,
+    Model,
+    ModelError,
+    Phase,
+    Role,
+    Trace,
+    load_model,
+    parameter_count,
+)
 from workloads.architectures.decoder_config import DecoderConfig
 from workloads.array import Values
 from workloads.ops.losses import IGNORED
@@ -357,3 +366,8 @@ def test_the_state_of_a_trained_model_is_part_of_its_digest() -> None:
     trace = shaped(styled("plain"))
     assert replace(trace, prompt_tokens=1).digest() != trace.digest()
     assert shaped(styled("plain"), SGD(lr=1)).digest() != trace.digest()
+
+
+def test_what_has_no_gradient_rules_is_refused() -> None:
+    with pytest.raises(ModelError, match="mixtral-8x7b: experts and latent .* dense decoder"):
+        train(load_model("mixtral-8x7b"), shape=(1, 4), steps=1)

@@ -13,12 +13,10 @@ ROWS = {row["model"]: row for row in csv.DictReader(TABLE.read_text().splitlines
 DECODERS = sorted(name for name, row in ROWS.items() if row["arch"] == "decoder")
 
 NOT_YET = {
-    "deepseek-v3",
     "g2p-en",
     "lstm-ptb-large",
     "lstm-ptb-medium",
     "lstm-ptb-small",
-    "mixtral-8x7b",
     "rnn-tanh-wlm",
     "t5-11b",
     "t5-3b",
