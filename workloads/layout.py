@@ -1,7 +1,7 @@
 """Where tensors lie in memory. All share one flat address space, in this order.
 
-- Weights, in the order of declaration; neighbouring layered weights are interleaved (all of layer
-  0, all of layer 1, ...), so one constant stride leads from a layer to the next.
+- Weights, in the order of declaration; neighbours with as many layers are interleaved (all of
+  layer 0, all of layer 1, ...), so one constant stride leads from a layer to the next.
 - The KV cache, layered likewise; then the inputs; then the activations.
 - An activation has one buffer per name, reused in every layer and step. Its tensor takes the
   largest shape ever written to it; an operation's `Access` says how much of it is touched.
@@ -58,13 +58,15 @@ def laid_out(memories: Sequence[Memory]) -> tuple[Tensor, ...]:
     address = 0
     for role in (Role.WEIGHT, Role.KV_CACHE, Role.INPUT, Role.ACTIVATION):
         of_role = [memory for memory in memories if memory.role is role]
-        for layered, neighbours in groupby(of_role, key=lambda memory: memory.layered):
+        for (layered, layers), neighbours in groupby(
+            of_role, key=lambda memory: (memory.layered, memory.layers)
+        ):
             group = tuple(neighbours)
             stride = sum(_aligned(memory.bytes) for memory in group)
             for memory in group:
                 tensors[memory.name] = memory.placed(address, stride if layered else 0)
                 address += _aligned(memory.bytes)
-            address += stride * (group[0].layers - 1)
+            address += stride * (layers - 1)
     return tuple(tensors[memory.name] for memory in memories)
 
 

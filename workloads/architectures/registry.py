@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from math import prod
 from typing import Any, NamedTuple
 
-from workloads.architectures import decoder
+from workloads.architectures import decoder, encoder_decoder_parameters
 from workloads.architectures.decoder_config import DecoderConfig
+from workloads.architectures.encoder_decoder_config import EncoderDecoderConfig
 from workloads.architectures.parameters import Parameter
 from workloads.config import ModelConfig
 
@@ -22,6 +23,9 @@ class Architecture(NamedTuple):
 
 ARCHITECTURES: Mapping[type[ModelConfig], Architecture] = {
     DecoderConfig: Architecture("decoder", decoder.parameter_shapes),
+    EncoderDecoderConfig: Architecture(
+        "encoder-decoder", encoder_decoder_parameters.parameter_shapes
+    ),
 }
 
 

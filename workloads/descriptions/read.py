@@ -11,9 +11,10 @@ from pydantic import ValidationError
 
 from workloads.config import ModelConfig, ModelError, nearest
 from workloads.descriptions.decoders import DECODERS
+from workloads.descriptions.encoder_decoders import ENCODER_DECODERS
 from workloads.descriptions.keys import Keys
 
-READERS = DECODERS
+READERS = {**DECODERS, **ENCODER_DECODERS}
 """model_type -> what makes a configuration of the keys."""
 
 
