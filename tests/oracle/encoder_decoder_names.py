@@ -1,4 +1,4 @@
-"""Which of torch's names the weights of an encoder-decoder have, family by family. No torch here."""
+"""Which of torch's names the weights of an encoder-decoder have. No torch here."""
 
 from collections.abc import Mapping
 

@@ -125,7 +125,7 @@ def add_positions(x: Array, config: EncoderDecoderConfig, side: str, start: int)
 def bias_of_distances(
     tracer: Tracer, config: EncoderDecoderConfig, side: str, *, queries: int, keys: int
 ) -> Array | None:
-    """What all layers of a stack add to their scores, [H, T, S]; None where they add nothing."""
+    """Gather what all layers of a stack add to their scores, [H, T, S]; None where nothing."""
     stack = config.encoder if side == "encoder" else config.decoder
     if config.relative_bias is None or stack.positions != "relative":
         return None
@@ -144,7 +144,7 @@ def attend_within_source(x: Array, config: EncoderDecoderConfig, bias: Array | N
     name, stack = "encoder.attention", config.encoder
     q, k, v = (linear(x, f"{name}.{part}") for part in ("query", "key", "value"))  # [B, N, H*D]
     k, v = by_position(k, stack), by_position(v, stack)  # [N, B, H, D]
-    return mix(q, k, v, config, stack, name, bias=bias)
+    return mix(q, k, v, name=name, scale=config.score_scale(stack), bias=bias)
 
 
 def attend_to_past(x: Array, config: EncoderDecoderConfig, start: int, bias: Array | None) -> Array:
@@ -155,7 +155,8 @@ def attend_to_past(x: Array, config: EncoderDecoderConfig, start: int, bias: Arr
         attention.cache_append(x.tracer.get(cache), y, start=start, name=f"{y.name}.append")
         for cache, y in zip(caches, new, strict=True)
     )  # [S, B, H, D]
-    return mix(q, k, v, config, config.decoder, name, bias=bias, causal=True)
+    scale = config.score_scale(config.decoder)
+    return mix(q, k, v, name=name, scale=scale, bias=bias, causal=True)
 
 
 def attend_to_source(x: Array, config: EncoderDecoderConfig) -> Array:
@@ -163,17 +164,16 @@ def attend_to_source(x: Array, config: EncoderDecoderConfig) -> Array:
     name = "decoder.cross"
     q = linear(x, f"{name}.query")  # [B, T, C] -> [B, T, H*D]
     k, v = x.tracer.get(CROSS_KEY_CACHE), x.tracer.get(CROSS_VALUE_CACHE)  # [N, B, H, D]
-    return mix(q, k, v, config, config.decoder, name)
+    return mix(q, k, v, name=name, scale=config.score_scale(config.decoder))
 
 
 def mix(
     q: Array,
     k: Array,
     v: Array,
-    config: EncoderDecoderConfig,
-    stack: Stack,
-    name: str,
     *,
+    name: str,
+    scale: float,
     bias: Array | None = None,
     causal: bool = False,
 ) -> Array:
@@ -184,7 +184,7 @@ def mix(
     w = attention.softmax(
         w,
         tokens=q.shape[1],
-        scale=config.score_scale(stack),
+        scale=scale,
         causal=causal,
         name=f"{name}.softmax",
     )

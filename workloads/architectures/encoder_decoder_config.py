@@ -105,5 +105,5 @@ class EncoderDecoderConfig(ModelConfig):
         return self.source_positions * (1 if self.mel_bins is None else 2)
 
     def score_scale(self, stack: Stack) -> float:
-        """What scores are multiplied by before the softmax."""
+        """Return what scores are multiplied by before the softmax."""
         return self.attention_scale or stack.head_dim**-0.5

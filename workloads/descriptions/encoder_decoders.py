@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from math import sqrt
 from typing import Any
 
+from workloads.architectures.decoder_config import Activation
 from workloads.architectures.encoder_decoder_config import (
     EncoderDecoderConfig,
     RelativeBias,
@@ -47,6 +48,12 @@ UNREAD = (
     "suppress_tokens",
 )
 """Keys of these families that change neither the shape nor the numbers of a pass."""
+
+T5_PROJECTIONS: Mapping[str, tuple[bool, Activation]] = {
+    "relu": (False, "relu"),
+    "gated-gelu": (True, "gelu_new"),
+}
+"""feed_forward_proj -> whether it is gated, and the activation."""
 
 
 def common(keys: Keys) -> dict[str, Any]:
@@ -106,7 +113,7 @@ def t5(keys: Keys) -> EncoderDecoderConfig:
         "intermediate_size": keys.need("d_ff"),
         "positions": "relative",
     }
-    projection = keys.get("feed_forward_proj", default="relu")
+    projection = str(keys.get("feed_forward_proj", default="relu"))
     if projection not in T5_PROJECTIONS:
         known = " or ".join(map(repr, T5_PROJECTIONS))
         raise keys.error(f"key 'feed_forward_proj': only {known} is known, got {projection!r}")
@@ -137,10 +144,6 @@ def t5(keys: Keys) -> EncoderDecoderConfig:
         tie_word_embeddings=tied,
         head_scale=whole(keys, "d_model") ** -0.5 if scaled else None,
     )
-
-
-T5_PROJECTIONS = {"relu": (False, "relu"), "gated-gelu": (True, "gelu_new")}
-"""feed_forward_proj -> whether it is gated, and the activation."""
 
 
 def marian(keys: Keys) -> EncoderDecoderConfig:
@@ -223,9 +226,9 @@ def two_stacks(keys: Keys, encoder: str, decoder: str) -> dict[str, Any]:
     return {**stacks, "num_hidden_layers": keys.need("encoder_layers")}
 
 
-def named_activation(keys: Keys) -> str:
+def named_activation(keys: Keys) -> Any:
     """Activation, of which SiLU has two names."""
-    name = str(keys.get("activation_function", default="gelu"))
+    name = keys.get("activation_function", default="gelu")
     return "silu" if name == "swish" else name
 
 

@@ -1,0 +1,1 @@
+"""Files of weights in formats of others, read strictly; nothing in them is executed."""
