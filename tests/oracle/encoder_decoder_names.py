@@ -82,6 +82,36 @@ def whisper(weights: Weights) -> State:
     return state
 
 
+def transformer(weights: Weights) -> State:
+    """Rename to torch's own layers, which fuse query, key and value and have biases: zeros here."""
+    state = {"embedding.weight": weights["embedding.token.weight", None]}
+    norms = {
+        "encoder.mlp.norm": "norm2",
+        "decoder.cross.norm": "norm2",
+        "decoder.mlp.norm": "norm3",
+    }
+    for (name, layer), values in weights.items():
+        if layer is None:
+            continue
+        stack, _, kind = name.rpartition(".")
+        side, part, *_ = name.split(".")
+        layers = f"{side}.layers.{layer}"
+        if stack.endswith("norm"):
+            state[f"{layers}.{norms.get(stack, 'norm1')}.{kind}"] = values
+        elif part == "mlp":
+            linear = "linear1" if stack.endswith("up") else "linear2"
+            state[f"{layers}.{linear}.{kind}"] = turned(name, values)
+        elif stack.endswith("query"):
+            place = f"{layers}.{'self_attn' if part == 'attention' else 'multihead_attn'}"
+            qkv = ("query", "key", "value", "output")
+            *fused, output = (weights[f"{side}.{part}.{one}.weight", layer].T for one in qkv)
+            state[f"{place}.in_proj_weight"] = np.concatenate(fused)
+            state[f"{place}.in_proj_bias"] = np.zeros(sum(map(len, fused)), np.float32)
+            state[f"{place}.out_proj.weight"] = output
+            state[f"{place}.out_proj.bias"] = np.zeros(len(output), np.float32)
+    return state
+
+
 def t5(weights: Weights, *, gated: bool) -> State:
     """T5 of either version."""
     state = {"shared.weight": weights["embedding.token.weight", None]}
