@@ -21,9 +21,7 @@ def test_an_answer_with_caches_equals_recomputation_without(family: str) -> None
     for row in range(2):
         for count in range(5):
             begun = [model.config.decoder_start_token_id, *run.token_ids[row, :count]]
-            again = answer(
-                model, run.source[row], new_tokens=1, start_ids=begun, dtype="float64"
-            )
+            again = answer(model, run.source[row], new_tokens=1, start_ids=begun, dtype="float64")
             assert np.abs(again.logits[0, 0] - run.logits[row, count]).max() < 1e-12
             assert np.abs(again.encoded[0] - run.encoded[row]).max() < 1e-12
 
@@ -72,9 +70,7 @@ def test_the_source_is_read_once_and_its_keys_in_every_step(family: str) -> None
 
 @every_family
 def test_every_read_waits_for_its_writer(family: str) -> None:
-    trace = answer(
-        small(family), source_length=LENGTHS[family], new_tokens=3, execute=False
-    ).trace
+    trace = answer(small(family), source_length=LENGTHS[family], new_tokens=3, execute=False).trace
     writer: dict[tuple[int, int | None], int] = {}
     for placed in trace.placed_ops():
         for access in placed.op.reads:
@@ -89,9 +85,7 @@ def test_every_read_waits_for_its_writer(family: str) -> None:
 
 @every_family
 def test_no_two_tensors_of_a_stack_overlap_in_memory(family: str) -> None:
-    trace = answer(
-        small(family), source_length=LENGTHS[family], new_tokens=2, execute=False
-    ).trace
+    trace = answer(small(family), source_length=LENGTHS[family], new_tokens=2, execute=False).trace
     places = sorted(
         (tensor.address_in(layer), tensor.bytes)
         for tensor in trace.tensors

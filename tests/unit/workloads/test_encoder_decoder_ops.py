@@ -96,17 +96,13 @@ def test_a_bias_of_distances_reads_only_the_rows_that_occur(
     tracer: Tracer, given: Callable[..., Array]
 ) -> None:
     table = given("table", 8, 3)
-    bias = relative_bias(
-        table, queries=1, keys=3, both_ways=False, max_distance=20, name="bias"
-    )
+    bias = relative_bias(table, queries=1, keys=3, both_ways=False, max_distance=20, name="bias")
     assert bias.shape == (3, 1, 3)
     assert np.array_equal(bias.values[:, 0], table.values[[2, 1, 0]].T)
     op = last_op(tracer)
     assert (op.dims, op.flops) == ({"rows": 3, "cols": 3}, 0)
     assert (op.bytes_read, op.bytes_written) == (8 * 9, 8 * 9)
-    square = relative_bias(
-        table, queries=4, keys=4, both_ways=True, max_distance=20, name="square"
-    )
+    square = relative_bias(table, queries=4, keys=4, both_ways=True, max_distance=20, name="square")
     assert np.array_equal(square.values[:, 2, 1], table.values[1])
     assert np.array_equal(square.values[:, 1, 2], table.values[5])
 

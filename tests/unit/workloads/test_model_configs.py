@@ -22,7 +22,15 @@ PARAMETERS = {  # counted by building each published class on torch's meta devic
     "llama3-70b": 70_553_706_496,
     "llama3-8b": 8_030_261_248,
     "smollm2-135m": 134_515_008,
+    "t5-11b": 11_307_321_344,
+    "t5-3b": 2_851_598_336,
+    "t5-base": 222_903_552,
+    "t5-large": 737_668_096,
+    "t5-small": 60_506_624,
     "tinyllama-1.1b": 1_100_048_384,
+    "transformer-base": 63_045_632,
+    "transformer-big": 214_171_648,
+    "whisper-tiny.en": 37_760_256,
 }
 
 
