@@ -1,5 +1,6 @@
 """What a language model does, operation by operation, without a thought for hardware."""
 
+from workloads.answer import Answer, answer
 from workloads.architectures.registry import parameter_count, parameter_shapes
 from workloads.array import Array
 from workloads.config import ModelConfig, ModelError
@@ -21,12 +22,14 @@ from workloads.trace import (
     TraceError,
 )
 from workloads.tracer import Tracer
+from workloads.transcribe import Transcript, transcribe
 from workloads.zoo import Model, load_model, model_names
 
 __all__ = [
     "DTYPE_BYTES",
     "FAMILY_DIMS",
     "Access",
+    "Answer",
     "Array",
     "Block",
     "Family",
@@ -43,6 +46,8 @@ __all__ = [
     "Trace",
     "TraceError",
     "Tracer",
+    "Transcript",
+    "answer",
     "generate",
     "load_config",
     "load_model",
@@ -50,4 +55,5 @@ __all__ = [
     "parameter_count",
     "parameter_shapes",
     "read_config",
+    "transcribe",
 ]

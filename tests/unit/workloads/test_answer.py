@@ -1,3 +1,4 @@
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -91,7 +92,7 @@ def test_no_two_tensors_of_a_stack_overlap_in_memory(family: str) -> None:
         for tensor in trace.tensors
         for layer in range(tensor.layers)
     )
-    assert all(a + size <= b for (a, size), (b, _) in zip(places, places[1:], strict=False))
+    assert all(a + size <= b for (a, size), (b, _) in pairwise(places))
 
 
 def test_a_batch_equals_each_source_alone() -> None:

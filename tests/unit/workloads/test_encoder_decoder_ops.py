@@ -40,7 +40,7 @@ def test_unfolding_moves_each_window_and_computes_nothing(
 
 
 def test_an_even_kernel_has_no_centre(tracer: Tracer, given: Callable[..., Array]) -> None:
-    with pytest.raises(ShapeError, match="unfold: .* the kernel odd"):
+    with pytest.raises(ShapeError, match=r"unfold: .* the kernel odd"):
         unfold(given("x", 2, 6, 4), kernel=2, stride=2, name="u")
 
 
