@@ -89,7 +89,7 @@ def transcribe(model: Model, samples: Values, *, new_tokens: int | None = None) 
     run = answer(
         model,
         log_mel(samples, frames=frames, mel_bins=bins),
-        new_tokens=new_tokens or config.max_position_embeddings // 2,
+        new_tokens=config.max_position_embeddings // 2 if new_tokens is None else new_tokens,
         start_ids=(vocabulary[START], vocabulary[WITHOUT_TIMES]),
         stop_id=vocabulary[END],
         hidden=vocabulary.hidden,

@@ -1,4 +1,7 @@
+from importlib.util import find_spec
+
 import numpy as np
+import pytest
 import torch
 from compare import FIXTURES, stored
 from drawn import relative_error
@@ -8,6 +11,11 @@ from workloads import load_model
 from workloads.answer import answer
 from workloads.audio import log_mel, read_wav
 from workloads.transcribe import transcribe
+from workloads.whisper_weights import INSTALL, PACKAGE
+
+pytestmark = pytest.mark.skipif(
+    find_spec(PACKAGE) is None, reason=f"needs Whisper's weights: {INSTALL}"
+)
 
 
 def test_the_fixture_is_what_transformers_makes_of_the_speech() -> None:

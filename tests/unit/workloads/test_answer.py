@@ -70,21 +70,6 @@ def test_the_source_is_read_once_and_its_keys_in_every_step(family: str) -> None
 
 
 @every_family
-def test_every_read_waits_for_its_writer(family: str) -> None:
-    trace = answer(small(family), source_length=LENGTHS[family], new_tokens=3, execute=False).trace
-    writer: dict[tuple[int, int | None], int] = {}
-    for placed in trace.placed_ops():
-        for access in placed.op.reads:
-            tensor = trace.tensors[access.tensor]
-            if tensor.role in {Role.ACTIVATION, Role.KV_CACHE}:
-                layer = placed.layer if tensor.layer_stride_bytes else None
-                assert writer[access.tensor, layer] in placed.dependencies
-        for access in placed.op.writes:
-            layer = placed.layer if trace.tensors[access.tensor].layer_stride_bytes else None
-            writer[access.tensor, layer] = placed.index
-
-
-@every_family
 def test_no_two_tensors_of_a_stack_overlap_in_memory(family: str) -> None:
     trace = answer(small(family), source_length=LENGTHS[family], new_tokens=2, execute=False).trace
     places = sorted(

