@@ -1,5 +1,6 @@
 """What a language model does, operation by operation, without a thought for hardware."""
 
+from workloads.answer import Answer, answer
 from workloads.architectures.registry import (
     active_parameter_count,
     parameter_count,
@@ -27,12 +28,14 @@ from workloads.trace import (
 )
 from workloads.tracer import Tracer
 from workloads.train import Training, train
+from workloads.transcribe import Transcript, transcribe
 from workloads.zoo import Model, load_model, model_names
 
 __all__ = [
     "DTYPE_BYTES",
     "FAMILY_DIMS",
     "Access",
+    "Answer",
     "Array",
     "Block",
     "Encoding",
@@ -51,7 +54,9 @@ __all__ = [
     "TraceError",
     "Tracer",
     "Training",
+    "Transcript",
     "active_parameter_count",
+    "answer",
     "encode",
     "generate",
     "load_config",
@@ -61,4 +66,5 @@ __all__ = [
     "parameter_shapes",
     "read_config",
     "train",
+    "transcribe",
 ]

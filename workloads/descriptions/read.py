@@ -12,12 +12,13 @@ from pydantic import ValidationError
 
 from workloads.config import ModelConfig, ModelError, nearest
 from workloads.descriptions.decoders import DECODERS
+from workloads.descriptions.encoder_decoders import ENCODER_DECODERS
 from workloads.descriptions.encoders import ENCODERS
 from workloads.descriptions.experts import MIXTURES
 from workloads.descriptions.gpts import GPTS
 from workloads.descriptions.keys import Keys
 
-READERS = {**DECODERS, **GPTS, **MIXTURES, **ENCODERS}
+READERS = {**DECODERS, **GPTS, **MIXTURES, **ENCODERS, **ENCODER_DECODERS}
 """model_type -> what makes a configuration of the keys."""
 
 
