@@ -6,6 +6,7 @@ from workloads.config import ModelConfig, ModelError
 from workloads.descriptions import load_config, read_config
 from workloads.generate import Generation, generate
 from workloads.ops import ShapeError
+from workloads.recur import recur
 from workloads.trace import (
     DTYPE_BYTES,
     FAMILY_DIMS,
@@ -50,4 +51,5 @@ __all__ = [
     "parameter_count",
     "parameter_shapes",
     "read_config",
+    "recur",
 ]

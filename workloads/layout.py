@@ -2,7 +2,8 @@
 
 - Weights, in the order of declaration; neighbouring layered weights are interleaved (all of layer
   0, all of layer 1, ...), so one constant stride leads from a layer to the next.
-- The KV cache, layered likewise; then the inputs; then the activations.
+- The KV cache, and the state of a recurrent network, layered likewise; then the inputs; then the
+  activations.
 - An activation has one buffer per name, reused in every layer and step. Its tensor takes the
   largest shape ever written to it; an operation's `Access` says how much of it is touched.
 """
@@ -56,7 +57,7 @@ def laid_out(memories: Sequence[Memory]) -> tuple[Tensor, ...]:
     """Give every tensor its address; the order of the list stays, it is what accesses refer to."""
     tensors: dict[str, Tensor] = {}
     address = 0
-    for role in (Role.WEIGHT, Role.KV_CACHE, Role.INPUT, Role.ACTIVATION):
+    for role in (Role.WEIGHT, Role.KV_CACHE, Role.STATE, Role.INPUT, Role.ACTIVATION):
         of_role = [memory for memory in memories if memory.role is role]
         for layered, neighbours in groupby(of_role, key=lambda memory: memory.layered):
             group = tuple(neighbours)

@@ -45,6 +45,7 @@ class Role(StrEnum):
     ACTIVATION = "activation"  # written and read within a step
     KV_CACHE = "kv_cache"  # grows by one position a step, read in every later step
     INPUT = "input"  # token numbers from outside
+    STATE = "state"  # overwritten in every step, read by the next: a recurrent network's memory
 
 
 class Phase(StrEnum):

@@ -22,6 +22,9 @@ from workloads.array import Array, Shape, Values, Written
 from workloads.layout import Memory, laid_out
 from workloads.trace import Access, Block, Family, Op, Phase, Role, Trace, TraceError
 
+_WRITABLE = {Role.ACTIVATION, Role.KV_CACHE, Role.STATE}
+"""What a run writes to."""
+
 Ops = tuple[Op, ...]
 _Outside = dict[int, list[int]]
 """Position in a block -> the tensors read there that something before the block wrote, if any."""
@@ -140,6 +143,7 @@ class Tracer:
         dtype: str | None = None,
         buffer: str | None = None,
         updates: Array | None = None,
+        into: Sequence[Array] = (),
         role: Role = Role.ACTIVATION,
     ) -> Array:
         """Record exactly one operation, and return its result of shape `shape`.
@@ -149,19 +153,25 @@ class Tracer:
 
         The result goes to the buffer named `buffer` (the operation's own name by default). With
         `updates` it overwrites that part of a declared tensor instead: the operation also waits
-        for the tensor's last writer, and `compute` receives the part's numbers last.
+        for the tensor's last writer, and `compute` receives the part's numbers last. `into` are
+        parts of declared tensors that each take the result without a look at what was there.
         """
         touched = [read if isinstance(read, tuple) else (read, read.bytes, 0) for read in reads]
         sources = [array for array, _, _ in touched] + ([] if updates is None else [updates])
         depends_back = self._distances(name, sources)
         values = compute(*(source.values for source in sources)) if self.execute else None
         dtype = dtype or sources[0].dtype
-        if updates is None:
+        place = updates or next(iter(into), None)
+        if place is None:
             tensor, offset = self._buffer(buffer or name, role, shape, dtype), 0
         else:
-            tensor, offset = updates.tensor, updates.offset_bytes
-        written = Written(self._start + len(self._ops))
-        self._latest[self._key(tensor)] = written
+            tensor, offset = place.tensor, place.offset_bytes
+        written = self._note_writing(tensor)
+        for part in into:
+            if part is not place:
+                self._note_writing(part.tensor)
+            if part.values is not None:
+                part.values[...] = values
         result = Array(
             tracer=self,
             tensor=tensor,
@@ -180,7 +190,10 @@ class Tracer:
                 flops=flops,
                 transcendentals=transcendentals,
                 reads=tuple(Access(a.tensor, n, a.offset_bytes + at) for a, n, at in touched),
-                writes=(Access(tensor, result.bytes, offset),),
+                writes=(
+                    Access(tensor, result.bytes, offset),
+                    *(Access(a.tensor, a.bytes, a.offset_bytes) for a in into if a is not place),
+                ),
                 depends_back=depends_back,
                 dtype=sources[0].dtype,
                 layer=self._layer,
@@ -212,6 +225,15 @@ class Tracer:
             return tensor, None
         return tensor, self._layer if layer is None else layer
 
+    def _note_writing(self, tensor: int) -> Written:
+        """Make the next operation the tensor's last writer.
+
+        Each tensor has a `Written` of its own: repeated layers move them apart.
+        """
+        written = Written(self._start + len(self._ops))
+        self._latest[self._key(tensor)] = written
+        return written
+
     def _distances(self, name: str, sources: Sequence[Array]) -> tuple[int, ...]:
         position = len(self._ops)
         distances = set()
@@ -222,7 +244,7 @@ class Tracer:
                     f"{name} reads {source.name}, which another operation has overwritten; "
                     f"give one of the two results a buffer of its own"
                 )
-            writable = self._memories[source.tensor].role in {Role.ACTIVATION, Role.KV_CACHE}
+            writable = self._memories[source.tensor].role in _WRITABLE
             if writable and (latest is None or latest.index < self._start):
                 self._outside.setdefault(position, []).append(source.tensor)
             if latest is not None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from workloads.architectures.registry import parameter_count
 from workloads.config import ModelConfig, ModelError, nearest
 from workloads.descriptions import load_config
+from workloads.g2p import CHECKPOINT, g2p_weights
 from workloads.tokenizer import Tokenizer
 from workloads.weights import WeightSource, glassllm_file, packaged_weights, seeded_weights
 
@@ -34,11 +35,15 @@ class Model:
     @property
     def weights_source(self) -> str:
         """Where the numbers come from, for people."""
+        if self.config.weights == CHECKPOINT:
+            return CHECKPOINT
         language = _language(self.config)
         return f"glassllm {language}" if language else f"seeded normal, seed {self.seed}"
 
     def weights(self, config: ModelConfig, dtype: str) -> WeightSource:
         """Return the weights in an element type; `config` may have another context."""
+        if config.weights == CHECKPOINT:
+            return g2p_weights(config, dtype)
         language = _language(config)
         if language:
             return packaged_weights(config, dtype, language)

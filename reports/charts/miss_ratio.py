@@ -20,6 +20,7 @@ ROLE_COLOURS: Mapping[str, str] = {
     Role.KV_CACHE: "#0072b2",
     Role.ACTIVATION: "#009e73",
     Role.INPUT: "#7a4fa3",
+    Role.STATE: "#b8860b",
 }
 ROLE_LINES: Mapping[str, Any] = {
     ALL: "-",
@@ -27,6 +28,7 @@ ROLE_LINES: Mapping[str, Any] = {
     Role.KV_CACHE: "-.",
     Role.ACTIVATION: ":",
     Role.INPUT: (0, (6, 1, 1, 1)),
+    Role.STATE: (0, (1, 2)),
 }
 ROLE_NAMES: Mapping[str, str] = {
     ALL: "all accesses",
@@ -34,6 +36,7 @@ ROLE_NAMES: Mapping[str, str] = {
     Role.KV_CACHE: "KV cache",
     Role.ACTIVATION: "activations",
     Role.INPUT: "token numbers",
+    Role.STATE: "recurrent state",
 }
 _TICK_EVERY = 4
 """Powers of two between two labels."""

@@ -28,7 +28,7 @@ class Room:
     weight_bytes: int
     kv_bytes: int
     other_bytes: int
-    """Activations and inputs."""
+    """Activations, inputs, and the state of a recurrent network."""
     batch: int
     context: int
     """Positions that the KV cache has room for; 0 where the model keeps none."""
@@ -42,7 +42,7 @@ class Room:
         return cls(
             weight_bytes=trace.weight_bytes,
             kv_bytes=trace.bytes_of(Role.KV_CACHE),
-            other_bytes=trace.bytes_of(Role.ACTIVATION) + trace.bytes_of(Role.INPUT),
+            other_bytes=trace.footprint_bytes - trace.weight_bytes - trace.bytes_of(Role.KV_CACHE),
             batch=trace.batch,
             context=min((tensor.shape[0] for tensor in caches), default=0),
             used_context=trace.prompt_tokens + trace.new_tokens - 1,

@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 from math import prod
 from typing import Any, NamedTuple
 
-from workloads.architectures import decoder
+from workloads.architectures import decoder, recurrent
 from workloads.architectures.decoder_config import DecoderConfig
 from workloads.architectures.parameters import Parameter
+from workloads.architectures.recurrent_config import RecurrentConfig
 from workloads.config import ModelConfig
 
 
@@ -22,6 +23,7 @@ class Architecture(NamedTuple):
 
 ARCHITECTURES: Mapping[type[ModelConfig], Architecture] = {
     DecoderConfig: Architecture("decoder", decoder.parameter_shapes),
+    RecurrentConfig: Architecture("recurrent network", recurrent.parameter_shapes),
 }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,9 @@ from pydantic import ValidationError
 from workloads.config import ModelConfig, ModelError, nearest
 from workloads.descriptions.decoders import DECODERS
 from workloads.descriptions.keys import Keys
+from workloads.descriptions.recurrent import RECURRENTS
 
-READERS = DECODERS
+READERS: Mapping[str, Callable[[Keys], ModelConfig]] = {**DECODERS, **RECURRENTS}
 """model_type -> what makes a configuration of the keys."""
 
 

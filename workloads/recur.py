@@ -1,0 +1,247 @@
+"""Runs of recurrent networks: read a prompt step by step, then say one token a pass.
+
+The trace has the phases of `workloads.generate`: step 0 is the prefill, steps 1 to n - 1 the decode
+passes, and the last of n tokens is chosen but never fed back. But the prefill of T tokens is a
+chain: step t + 1 multiplies the state that step t has left, so of the whole prompt only the
+products with the inputs run at once (see `workloads.architectures.recurrent`). A Transformer does
+all of a prompt in products of T rows, and pays in decode, where it reads a cache that grows by one
+position a token; here a decode pass reads and overwrites a state that never grows.
+
+An encoder-decoder reads its source, ended by its end token, in step 0, and says the first token.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+
+from workloads import ops
+from workloads.architectures import recurrent
+from workloads.architectures.recurrent_config import RecurrentConfig
+from workloads.architectures.registry import architecture_of, parameter_count, parameter_shapes
+from workloads.array import Array, Shape, Values
+from workloads.config import ModelError, check_dtype
+from workloads.generate import EXECUTABLE_BYTES, Generation, Prompt
+from workloads.trace import DTYPE_BYTES, Role
+from workloads.tracer import Tracer
+from workloads.zoo import Model
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Request:
+    """What was asked for."""
+
+    model: Model
+    config: RecurrentConfig
+    prompt_ids: Values | None
+    """[batch, prompt tokens]"""
+    prompt_tokens: int
+    new_tokens: int
+    batch: int
+    execute: bool
+    dtype: str
+    temperature: float | None
+    seed: int
+
+
+def recur(
+    model: Model,
+    prompt_ids: Prompt | None = None,
+    *,
+    prompt_tokens: int | None = None,
+    new_tokens: int,
+    batch: int = 1,
+    execute: bool = True,
+    dtype: str | None = None,
+    temperature: float | None = None,
+    seed: int = 0,
+) -> Generation:
+    """Read a prompt, or a source, for each of `batch` sequences, say `new_tokens`, and trace it.
+
+    The prompt is `prompt_ids`, one list for all or `batch` lists of one length, or else a length
+    `prompt_tokens`: executed, such a prompt is drawn from `seed`. Tokens are the likeliest without
+    `temperature`, and else drawn from `seed`. `dtype` is the configuration's by default. A prompt
+    may have any length. Of an encoder-decoder the end of the source is added here, and counts as
+    one prompt token in the trace; a decoder that says its end token goes on to `new_tokens`.
+
+    ModelError says what is wrong with a request, and the remedy.
+    """
+    config = _recurrent(model)
+    request = _Request(
+        model=model,
+        config=config,
+        prompt_ids=None if prompt_ids is None else _prompts(prompt_ids, config, batch),
+        prompt_tokens=prompt_tokens or 0,
+        new_tokens=new_tokens,
+        batch=batch,
+        execute=execute,
+        dtype=dtype or config.torch_dtype,
+        temperature=temperature,
+        seed=seed,
+    )
+    if (request.prompt_ids is None) == (prompt_tokens is None):
+        raise ModelError("give the prompt either as token numbers or as a length, not both or none")
+    if request.prompt_ids is not None:
+        request = replace(request, prompt_tokens=request.prompt_ids.shape[1])
+    _check(request)
+    if execute and request.prompt_ids is None:
+        request = replace(request, prompt_ids=_drawn_prompts(request))
+    return _run(_ended(request))
+
+
+def _recurrent(model: Model) -> RecurrentConfig:
+    if not isinstance(model.config, RecurrentConfig):
+        kind = architecture_of(model.config).name
+        raise ModelError(f"{model.name} is no recurrent network but {kind}; see workloads.work")
+    return model.config
+
+
+def _run(request: _Request) -> Generation:
+    config, batch = request.config, request.batch
+    tracer = Tracer(
+        model=request.model.name,
+        dtype=request.dtype,
+        execute=request.execute,
+        batch=batch,
+        prompt_tokens=request.prompt_tokens,
+        new_tokens=request.new_tokens,
+        about={
+            "parameters": parameter_count(config),
+            "weights": request.model.weights_source,
+        },
+    )
+    _declare(tracer, request)
+    random = np.random.default_rng(request.seed)
+    tokens: list[Array] = []  # [B, 1] each
+    logits: list[Array] = []  # [B, V] each
+    ids = tracer.get("prompt")  # [B, T]
+    for step in range(request.new_tokens):
+        tracer.begin_step(step)
+        if step == 0 and config.has_encoder:
+            recurrent.encode(tracer, config, ids)
+            ids = tracer.get("start")  # [B, 1]
+        logits.append(recurrent.forward(tracer, config, ids))  # [B, T] -> [B, V]
+        ids = _choose(logits[-1], request.temperature, random)  # [B, V] -> [B, 1]
+        tokens.append(ids)
+    return Generation(
+        trace=tracer.finish(),
+        prompt_ids=request.prompt_ids,
+        token_ids=_side_by_side([array.view((batch, 1)) for array in tokens]),
+        logits=_side_by_side([array.view((batch, 1, array.shape[1])) for array in logits]),
+    )
+
+
+def _choose(logits: Array, temperature: float | None, random: np.random.Generator) -> Array:
+    if temperature is None:
+        return ops.argmax(logits, name="choose", buffer="token")
+    return ops.sample(logits, temperature=temperature, random=random, name="choose", buffer="token")
+
+
+def _side_by_side(arrays: Sequence[Array]) -> Values | None:
+    """Join numbers along axis 1; None where nothing was executed."""
+    values = [array.values for array in arrays if array.values is not None]
+    return np.concatenate(values, axis=1) if values else None
+
+
+def _declare(tracer: Tracer, request: _Request) -> None:
+    """Declare weights, states (zero at first), what flows between layers, and what is read."""
+    config, dtype, batch = request.config, request.dtype, request.batch
+    weight = request.model.weights(config, dtype) if request.execute else None
+    for name, parameter in parameter_shapes(config).items():
+        values = None if weight is None else partial(weight, name)
+        tracer.declare(name, Role.WEIGHT, parameter.shape, layers=parameter.layers, values=values)
+    layers, state = config.num_hidden_layers, (batch, config.hidden_size)
+    for name in recurrent.states(config):
+        storage = _zeros(layers, state, dtype) if request.execute else None
+        tracer.declare(name, Role.STATE, state, layers=layers, values=storage)
+    prefix, tokens = recurrent.decoder_prefix(config), request.prompt_tokens
+    lengths = {recurrent.ENCODER: tokens, prefix: 1} if config.has_encoder else {prefix: tokens}
+    for stack, length in lengths.items():
+        rows = (length, *state)
+        storage = _zeros(1, rows, dtype) if request.execute else None
+        tracer.declare(recurrent.sequence(stack), Role.ACTIVATION, rows, values=storage)
+    _declare_tokens(tracer, "prompt", (batch, request.prompt_tokens), request.prompt_ids)
+    if config.has_encoder:
+        start = np.full((batch, 1), config.start_token, ops.TOKEN_DTYPE)
+        _declare_tokens(tracer, "start", start.shape, start)
+
+
+def _declare_tokens(tracer: Tracer, name: str, shape: Shape, ids: Values | None) -> None:
+    values = None if ids is None else lambda _: ids
+    tracer.declare(name, Role.INPUT, shape, dtype=ops.TOKEN_DTYPE, values=values)
+
+
+def _zeros(layers: int, shape: Shape, dtype: str) -> Callable[[int | None], Values]:
+    """Give each layer numbers of its own, which stay between calls; without layers, one for all."""
+    storage = np.zeros((layers, *shape), dtype)
+
+    def of_layer(layer: int | None) -> Values:
+        values: Values = storage[(layer or 0) if layers > 1 else 0]
+        return values
+
+    return of_layer
+
+
+def _prompts(prompt: Prompt, config: RecurrentConfig, batch: int) -> Values:
+    """Token numbers [B, T] of what was given, checked."""
+    try:
+        ids = np.asarray(prompt)
+    except ValueError as error:
+        raise ModelError("the prompts differ in length; give them the same number of tokens") from (
+            error
+        )
+    if ids.size == 0:
+        raise ModelError("the prompt is empty; give at least one token")
+    if ids.dtype.kind not in "iu" or ids.ndim not in {1, 2}:
+        raise ModelError("a prompt is whole token numbers: one list, or one list for each prompt")
+    if ids.ndim == 2 and ids.shape[0] != batch:
+        raise ModelError(f"{ids.shape[0]} prompts for a batch of {batch}; make the two equal")
+    size = config.prompt_vocab_size
+    outside = ids[(ids < 0) | (ids >= size)]
+    if outside.size:
+        raise ModelError(
+            f"token number {outside[0]} is outside the vocabulary; use 0 to {size - 1}"
+        )
+    return np.array(np.broadcast_to(ids, (max(batch, 1), ids.shape[-1])), ops.TOKEN_DTYPE)
+
+
+def _drawn_prompts(request: _Request) -> Values:
+    shape = (request.batch, request.prompt_tokens)
+    random = np.random.default_rng(request.seed)
+    return random.integers(request.config.prompt_vocab_size, size=shape)
+
+
+def _ended(request: _Request) -> _Request:
+    """End the sources of an encoder."""
+    if not request.config.has_encoder:
+        return request
+    ids = request.prompt_ids
+    if ids is not None:
+        end = np.full((request.batch, 1), request.config.source_end_token, ops.TOKEN_DTYPE)
+        ids = np.concatenate([ids, end], axis=1)  # [B, T + 1]
+    return replace(request, prompt_ids=ids, prompt_tokens=request.prompt_tokens + 1)
+
+
+def _check(request: _Request) -> None:
+    check_dtype(request.dtype)
+    if request.prompt_tokens < 1:
+        raise ModelError("the prompt is empty; give at least one token")
+    if request.new_tokens < 1:
+        raise ModelError(f"new_tokens is {request.new_tokens}; ask for at least 1")
+    if request.batch < 1:
+        raise ModelError(f"batch is {request.batch}; give at least 1")
+    if request.seed < 0:
+        raise ModelError(f"seed is {request.seed}; give 0 or more")
+    if request.temperature is not None and not request.temperature > 0:
+        raise ModelError("temperature must be above 0; leave it out to decode greedily")
+    if request.execute and request.dtype == "bfloat16":
+        raise ModelError("numpy has no bfloat16; choose float32, or trace with execute=False")
+    weight_bytes = parameter_count(request.config) * DTYPE_BYTES[request.dtype]
+    if request.execute and weight_bytes > EXECUTABLE_BYTES:
+        raise ModelError(
+            f"{request.model.name} has {weight_bytes / 2**30:.1f} GiB of weights, more than the "
+            f"{EXECUTABLE_BYTES / 2**30:.0f} GiB that are executed; trace with execute=False"
+        )
