@@ -12,7 +12,8 @@ run. Each bound answers "how long if only this resource limited?":
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from operator import add
 
 from sim.clock import TICKS_PER_SECOND
 from sim.lowering import Peaks
@@ -25,7 +26,11 @@ MEMORY = str(StallCause.BANDWIDTH)
 LAUNCH = str(StallCause.LAUNCH)
 
 COMPULSORY_ROLES = (Role.WEIGHT, Role.KV_CACHE)
-"""Tensors that come from before the step; activations may live on chip throughout."""
+"""Tensors that come from before the step; activations may live on chip throughout, and so may the
+state of a recurrent network."""
+
+_Instances = tuple[int, range]
+"""A tensor, by its index, and the layers whose instances of it are meant."""
 
 
 def step_limits(
@@ -70,29 +75,39 @@ def compulsory_bytes(
 ) -> int:
     """Distinct bytes of weights and KV cache that the blocks read before they write them.
 
-    A gather counts its rows once; of a tensor read several times the largest read counts.
+    A gather counts its rows once; of a tensor read several times the largest read counts. Blocks
+    may fold the same layers differently: bytes are counted layer by layer.
     """
-    largest: dict[tuple[int, int | None], int] = {}
-    written: dict[tuple[int, int | None], int] = {}
-    for block in blocks:
-        for op in block.ops:
-            for access in op.writes:
-                key, instances = _instances(access, op, block, tensors)
-                written[key] = written.get(key, 0) + access.bytes * instances
-            for access in op.reads:
-                if tensors[access.tensor].role in roles:
-                    key, instances = _instances(access, op, block, tensors)
-                    largest[key] = max(largest.get(key, 0), access.bytes * instances)
-    return sum(max(0, touched - written.get(key, 0)) for key, touched in largest.items())
+    largest: dict[_Instances, int] = {}
+    written: dict[_Instances, int] = {}
+    for block, op in ((each, op) for each in blocks for op in each.ops):
+        for access in op.writes:
+            key = _instances(access, op, block, tensors)
+            written[key] = written.get(key, 0) + access.bytes
+        for access in op.reads:
+            if tensors[access.tensor].role in roles:
+                key = _instances(access, op, block, tensors)
+                largest[key] = max(largest.get(key, 0), access.bytes)
+    read, made = _by_layer(largest, max), _by_layer(written, add)
+    return sum(max(0, touched - made.get(place, 0)) for place, touched in read.items())
 
 
-def _instances(
-    access: Access, op: Op, block: Block, tensors: tuple[Tensor, ...]
-) -> tuple[tuple[int, int | None], int]:
-    """Return which tensor of which layer is touched, and how many layers' instances of it."""
-    if tensors[access.tensor].layers > 1:
-        return (access.tensor, op.layer), block.repeats
-    return (access.tensor, None), 1
+def _by_layer(
+    counts: Mapping[_Instances, int], merge: Callable[[int, int], int]
+) -> dict[tuple[int, int], int]:
+    """Give each layer its own count, merging those of blocks that overlap."""
+    merged: dict[tuple[int, int], int] = {}
+    for (tensor, layers), count in counts.items():
+        for layer in layers:
+            merged[tensor, layer] = merge(merged.get((tensor, layer), 0), count)
+    return merged
+
+
+def _instances(access: Access, op: Op, block: Block, tensors: tuple[Tensor, ...]) -> _Instances:
+    """Return which tensor is touched, and in which layers."""
+    if op.layer is not None and tensors[access.tensor].layers > 1:
+        return access.tensor, range(op.layer, op.layer + block.repeats)
+    return access.tensor, range(1)
 
 
 def total_limits(steps: Iterable[Mapping[str, int]]) -> dict[str, int]:

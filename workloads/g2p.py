@@ -71,7 +71,8 @@ def g2p_file() -> Path:
 
 def _read(path: Path) -> Mapping[str, Values]:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # opened here, since numpy leaves a file that is no archive open
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
     except (OSError, EOFError, ValueError, AttributeError, BadZipFile, zlib.error) as error:
         reason = " ".join(str(error).split())

@@ -15,8 +15,11 @@ from workloads.zoo import Model
 LETTERS = ("<pad>", "<unk>", "</s>", *ascii_lowercase)
 """What the encoder reads, by token number."""
 
-_VOWELS = "AA AE AH AO AW AY EH ER EY IH IY OW OY UH UW".split()
-_CONSONANTS = "B CH D DH F G HH JH K L M N NG P R S SH T TH V W Y Z ZH".split()
+_VOWELS = ("AA", "AE", "AH", "AO", "AW", "AY", "EH", "ER", "EY", "IH", "IY", "OW", "OY", "UH", "UW")
+_CONSONANTS = (
+    *("B", "CH", "D", "DH", "F", "G", "HH", "JH", "K", "L", "M", "N"),
+    *("NG", "P", "R", "S", "SH", "T", "TH", "V", "W", "Y", "Z", "ZH"),
+)
 PHONEMES = (
     *("<pad>", "<unk>", "<s>", "</s>"),
     *sorted([*_CONSONANTS, "UW", *(vowel + stress for vowel in _VOWELS for stress in "012")]),
@@ -36,8 +39,11 @@ def pronounce(model: Model, word: str) -> list[str]:
     ModelError where the model's vocabularies are not letters and phonemes.
     """
     config = model.config
-    fits = isinstance(config, RecurrentConfig) and config.source_vocab_size == len(LETTERS)
-    if not fits or config.vocab_size != len(PHONEMES):
+    vocabularies = (len(LETTERS), len(PHONEMES))
+    if (
+        not isinstance(config, RecurrentConfig)
+        or (config.source_vocab_size, config.vocab_size) != vocabularies
+    ):
         raise ModelError(f"{model.name} does not turn letters into phonemes; use g2p-en")
     run = recur(model, spell(word), new_tokens=config.max_position_embeddings)
     said = [] if run.token_ids is None else run.token_ids[0].tolist()

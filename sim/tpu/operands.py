@@ -3,7 +3,8 @@
 Weights and the KV cache live in main memory and pass through the stream buffers in every step: a
 step is one program, and programs keep no weights in the scratchpad. Activations stay in the
 scratchpad as long as they fit, and so does a recurrent network's state, which is overwritten many
-times within a step: where it is not there, an earlier step has written it out. What must be moved is told apart by when it is known:
+times within a step: where it is not there, an earlier step has written it out. What must be moved
+is told apart by when it is known:
 
 - ahead: weights, and in decode the KV cache: there before the step, so DMA may run ahead;
 - late: activations, the KV cache of a prefill, gathered rows: written, or chosen, just before, so

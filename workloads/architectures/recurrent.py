@@ -62,16 +62,16 @@ def layer(x: Array, config: RecurrentConfig, prefix: str) -> Array:
     a = linear(x, f"{prefix}cell.input")  # [T, B, C] -> [T, B, G*H]
     h = kept = tracer.get(HIDDEN)  # [B, H]
     for t in range(steps):
-        b = linear(h, f"{prefix}cell.hidden")  # [B, H] -> [B, G*H]
+        b = linear(h, gates_of_state(prefix))  # [B, H] -> [B, G*H]
         out = row(tracer.get(sequence(prefix)), t)  # [B, H]
         into = (out, kept) if t == steps - 1 else (out,)
-        h = step(config, row(a, t), b, h, into, f"{prefix}cell")  # [B, H]
+        h = step(config, row(a, t), b, h, into=into, name=f"{prefix}cell")  # [B, H]
     rows = tracer.get(sequence(prefix))  # [T of the longest pass, B, H]
     return rows.view((steps, *h.shape), pick=lambda v: v[:steps])  # [T, B, H]
 
 
 def step(
-    config: RecurrentConfig, a: Array, b: Array, h: Array, into: tuple[Array, ...], name: str
+    config: RecurrentConfig, a: Array, b: Array, h: Array, *, into: tuple[Array, ...], name: str
 ) -> Array:
     """One step of a cell: gates a and b [B, G*H] and the state before -> the hidden state [B, H].
 
@@ -102,19 +102,24 @@ def sequence(prefix: str) -> str:
     return f"{prefix}sequence"
 
 
+def gates_of_state(prefix: str) -> str:
+    """Return the name of the product with the state, and of the buffer that holds it."""
+    return f"{prefix}cell.hidden"
+
+
 def states(config: RecurrentConfig) -> tuple[str, ...]:
-    """What each layer remembers, [B, H] each."""
+    """Return the names of what each layer remembers, [B, H] each."""
     return (HIDDEN, CELL) if config.cell == "lstm" else (HIDDEN,)
 
 
 def decoder_prefix(config: RecurrentConfig) -> str:
-    """What the decoder's weights begin with; nothing where it is alone."""
+    """Return what the decoder's weights begin with; nothing where it is alone."""
     return "decoder." if config.has_encoder else ""
 
 
 def parameter_shapes(config: RecurrentConfig) -> dict[str, Parameter]:
     """Every weight by name, in the order it lies in memory: encoder, decoder, head."""
-    shapes = {}
+    shapes: dict[str, Parameter] = {}
     if config.source_vocab_size is not None:
         shapes |= stack_shapes(config, ENCODER, config.source_vocab_size)
     shapes |= stack_shapes(config, decoder_prefix(config), config.vocab_size)

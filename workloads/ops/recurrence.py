@@ -30,7 +30,8 @@ def rnn_cell(from_input: Array, from_state: Array, *, into: Places, name: str) -
     elements = _units(from_input, from_state, into, gates=1, op="rnn_cell")
 
     def compute(a: Values, b: Values) -> Values:
-        return np.tanh(a + b)  # [B, H]
+        result: Values = np.tanh(a + b)  # [B, H]
+        return result
 
     return from_input.tracer.record(
         kind="rnn_cell",
