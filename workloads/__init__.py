@@ -5,6 +5,7 @@ from workloads.array import Array
 from workloads.config import ModelConfig, ModelError
 from workloads.descriptions import load_config, read_config
 from workloads.generate import Generation, generate
+from workloads.jobs import Job, job_names, load_job, run_job
 from workloads.ops import ShapeError
 from workloads.recur import recur
 from workloads.trace import (
@@ -22,6 +23,7 @@ from workloads.trace import (
     TraceError,
 )
 from workloads.tracer import Tracer
+from workloads.work import work
 from workloads.zoo import Model, load_model, model_names
 
 __all__ = [
@@ -32,6 +34,7 @@ __all__ = [
     "Block",
     "Family",
     "Generation",
+    "Job",
     "Model",
     "ModelConfig",
     "ModelError",
@@ -45,11 +48,15 @@ __all__ = [
     "TraceError",
     "Tracer",
     "generate",
+    "job_names",
     "load_config",
+    "load_job",
     "load_model",
     "model_names",
     "parameter_count",
     "parameter_shapes",
     "read_config",
     "recur",
+    "run_job",
+    "work",
 ]

@@ -163,7 +163,7 @@ def _declare(tracer: Tracer, request: _Request) -> None:
         rows = (length, *state)
         storage = _zeros(1, rows, dtype) if request.execute else None
         tracer.declare(recurrent.sequence(stack), Role.ACTIVATION, rows, values=storage)
-        # one in each layer: a layer's first product with its state need not wait for the layer below
+        # one in each layer: its first product with its state need not wait for the layer below
         gates = (batch, config.gates * config.hidden_size)
         tracer.declare(recurrent.gates_of_state(stack), Role.ACTIVATION, gates, layers=layers)
     _declare_tokens(tracer, "prompt", (batch, request.prompt_tokens), request.prompt_ids)
