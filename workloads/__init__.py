@@ -11,7 +11,9 @@ from workloads.config import ModelConfig, ModelError
 from workloads.descriptions import load_config, read_config
 from workloads.encode import Encoding, encode
 from workloads.generate import Generation, generate
+from workloads.jobs import Job, job_names, load_job, run_job
 from workloads.ops import ShapeError
+from workloads.recur import recur
 from workloads.trace import (
     DTYPE_BYTES,
     FAMILY_DIMS,
@@ -29,6 +31,7 @@ from workloads.trace import (
 from workloads.tracer import Tracer
 from workloads.train import Training, train
 from workloads.transcribe import Transcript, transcribe
+from workloads.work import work
 from workloads.zoo import Model, load_model, model_names
 
 __all__ = [
@@ -41,6 +44,7 @@ __all__ = [
     "Encoding",
     "Family",
     "Generation",
+    "Job",
     "Model",
     "ModelConfig",
     "ModelError",
@@ -59,12 +63,17 @@ __all__ = [
     "answer",
     "encode",
     "generate",
+    "job_names",
     "load_config",
+    "load_job",
     "load_model",
     "model_names",
     "parameter_count",
     "parameter_shapes",
     "read_config",
+    "recur",
+    "run_job",
     "train",
     "transcribe",
+    "work",
 ]

@@ -108,11 +108,14 @@ def answer(
     if batch < 1:
         raise ModelError(f"batch is {batch}; give at least 1")
     given = None if source is None else _source(source, config, batch)
+    length = given.shape[1] if given is not None else source_length or 0
+    if config.encoder.positions == "relative":  # which set no limit, so that none is held
+        config = config.model_copy(update={"source_positions": max(1, length)})
     request = _Request(
         model=model,
         config=config,
         source=given,
-        source_length=given.shape[1] if given is not None else source_length or 0,
+        source_length=length,
         start_ids=(config.decoder_start_token_id,) if start_ids is None else tuple(start_ids),
         new_tokens=new_tokens,
         batch=batch,

@@ -14,7 +14,8 @@ import numpy as np
 
 from workloads import ops
 from workloads.array import Array, Values
-from workloads.decoding.request import Prompt, Request, checked_request
+from workloads.decoding.request import Request, checked_request
+from workloads.prompts import Prompt
 from workloads.trace import Trace
 from workloads.zoo import Model
 

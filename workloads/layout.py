@@ -3,7 +3,8 @@
 - Weights, in the order of declaration; neighbouring layered weights are interleaved (all of layer
   0, all of layer 1, ...), so one constant stride leads from a layer to the next.
 - In training the weights' gradients and the optimiser's state, layered likewise.
-- The KV cache, layered likewise; then the inputs; then the activations.
+- The KV cache, and the state of a recurrent network, layered likewise; then the inputs; then the
+  activations.
 - An activation has one buffer per name, reused in every layer and step; what a backward pass
   reads again has one in each layer. Its tensor takes the
   largest shape ever written to it; an operation's `Access` says how much of it is touched.
@@ -24,6 +25,7 @@ _ORDER = (
     Role.GRADIENT,
     Role.OPTIMIZER_STATE,
     Role.KV_CACHE,
+    Role.STATE,
     Role.INPUT,
     Role.ACTIVATION,
 )

@@ -47,6 +47,7 @@ class Role(StrEnum):
     INPUT = "input"  # token numbers from outside
     GRADIENT = "gradient"  # of the weights: written by a backward pass, read by its update
     OPTIMIZER_STATE = "optimizer_state"  # read and written by every update: moments, master weights
+    STATE = "state"  # overwritten in every step, read by the next: a recurrent network's memory
 
 
 class Phase(StrEnum):

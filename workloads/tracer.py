@@ -29,8 +29,8 @@ from workloads.layout import Memory, laid_out
 from workloads.tape import Recorded, Rule
 from workloads.trace import Access, Block, Family, Op, Phase, Role, Trace, TraceError
 
-_WRITABLE = {Role.ACTIVATION, Role.KV_CACHE}
-"""What a model that only answers writes to."""
+_WRITABLE = {Role.ACTIVATION, Role.KV_CACHE, Role.STATE}
+"""What a run writes to."""
 
 Ops = tuple[Op, ...]
 _Outside = dict[int, list[int]]
@@ -202,7 +202,7 @@ class Tracer:
         dtype: str | None = None,
         buffer: str | None = None,
         updates: Array | tuple[Array, ...] | None = None,
-        target: Array | None = None,
+        into: Sequence[Array] = (),
         role: Role = Role.ACTIVATION,
         backward: Rule | None = None,
     ) -> Array:
@@ -214,8 +214,8 @@ class Tracer:
         The result goes to the buffer named `buffer` (the operation's own name by default). With
         `updates` it overwrites that part of a declared tensor instead: the operation also waits
         for the tensor's last writer, and `compute` receives the part's numbers last. Of several
-        parts that it overwrites, the first is its result. `target` is a part of a declared tensor
-        that takes the result without a look at what was there.
+        parts that it overwrites, the first is its result. `into` are parts of declared tensors
+        that each take the result without a look at what was there.
 
         `backward` is the operation's gradient rule.
         """
@@ -229,15 +229,16 @@ class Tracer:
         depends_back = self._distances(name, sources)
         values = compute(*(source.values for source in sources)) if self.execute else None
         dtype = dtype or sources[0].dtype
-        if target is not None:
-            values = _stored(values, target)
-        if place := (target or next(iter(updated), None)):
-            tensor, offset = place.tensor, place.offset_bytes
-        else:
+        place = next(iter((*updated, *into)), None)
+        if place is None:
             tensor, offset = self._buffer(buffer, role, shape, dtype), 0
-        written = Written(self._start + len(self._ops))
-        for also in (tensor, *(part.tensor for part in updated)):
-            self._latest[self._key(also)] = written
+        else:
+            tensor, offset = place.tensor, place.offset_bytes
+        also = tuple(part for part in (*updated, *into) if part is not place)
+        written = self._note_writing(tensor)
+        for part in also:
+            self._note_writing(part.tensor)
+        values = _stored(values, into)
         result = Array(
             tracer=self,
             tensor=tensor,
@@ -258,7 +259,7 @@ class Tracer:
                 reads=tuple(Access(a.tensor, n, a.offset_bytes + at) for a, n, at in touched),
                 writes=(
                     Access(tensor, result.bytes, offset),
-                    *(Access(part.tensor, part.bytes, part.offset_bytes) for part in updated[1:]),
+                    *(Access(part.tensor, part.bytes, part.offset_bytes) for part in also),
                 ),
                 depends_back=depends_back,
                 dtype=sources[0].dtype,
@@ -339,6 +340,15 @@ class Tracer:
         if not self._memories[tensor].layered:
             return tensor, None
         return tensor, self._layer if layer is None else layer
+
+    def _note_writing(self, tensor: int) -> Written:
+        """Make the next operation the tensor's last writer.
+
+        Each tensor has a `Written` of its own: repeated layers move them apart.
+        """
+        written = Written(self._start + len(self._ops))
+        self._latest[self._key(tensor)] = written
+        return written
 
     def _distances(self, name: str, sources: Sequence[Array]) -> tuple[int, ...]:
         position = len(self._ops)
@@ -431,12 +441,12 @@ class Tracer:
                 written.index += op_count
 
 
-def _stored(values: Values | None, target: Array) -> Values | None:
-    """Put a result where a declared tensor has its numbers."""
-    if values is None or target.values is None:
-        return values
-    target.values[...] = values
-    return target.values
+def _stored(values: Values | None, into: Sequence[Array]) -> Values | None:
+    """Put a result where declared tensors have their numbers; the only one's are the result's."""
+    places = [part.values for part in into if part.values is not None]
+    for place in places:
+        place[...] = values
+    return places[0] if len(places) == 1 else values
 
 
 _ALL_BUT_LAYER = attrgetter(*(each.name for each in fields(Op) if each.name != "layer"))

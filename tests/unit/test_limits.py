@@ -48,3 +48,11 @@ def test_what_can_stay_on_chip_is_compulsory_only_when_cold():
     )
     assert (cold["bandwidth"], warm["bandwidth"]) == (15, 5)
     assert cold["launch"] == 6 * 2
+
+
+def test_layers_that_blocks_fold_differently_count_once_each():
+    weight = replace(CACHE, role=Role.WEIGHT, layers=2, layer_stride_bytes=128)
+    both = replace(machine_double.ADD, reads=(Access(0, 60),), writes=(), layer=0)
+    second = replace(both, reads=(Access(0, 100),), layer=1)
+    blocks = [Block(ops=(both,), repeats=2), Block(ops=(both,)), Block(ops=(second,))]
+    assert compulsory_bytes(blocks, (weight,)) == 60 + 100

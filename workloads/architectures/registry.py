@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping
 from math import prod
 from typing import Any, NamedTuple
 
-from workloads.architectures import decoder, encoder, encoder_decoder_parameters, experts
+from workloads.architectures import decoder, encoder, encoder_decoder_parameters, experts, recurrent
 from workloads.architectures.decoder_config import DecoderConfig
 from workloads.architectures.encoder_config import EncoderConfig
 from workloads.architectures.encoder_decoder_config import EncoderDecoderConfig
 from workloads.architectures.parameters import Parameter
+from workloads.architectures.recurrent_config import RecurrentConfig
 from workloads.config import ModelConfig
 
 
@@ -28,6 +29,7 @@ ARCHITECTURES: Mapping[type[ModelConfig], Architecture] = {
     EncoderDecoderConfig: Architecture(
         "encoder-decoder", encoder_decoder_parameters.parameter_shapes
     ),
+    RecurrentConfig: Architecture("recurrent network", recurrent.parameter_shapes),
 }
 
 

@@ -8,10 +8,11 @@ import numpy as np
 
 from workloads.array import Array
 from workloads.config import ModelError
-from workloads.decoding.request import Prompt, Request, checked_request
+from workloads.decoding.request import Request, checked_request
 from workloads.decoding.sampling import Sampling, choose
 from workloads.decoding.session import Session
 from workloads.generate import Generation, generation
+from workloads.prompts import Prompt
 from workloads.zoo import Model
 
 GREEDY = Sampling()

@@ -22,16 +22,12 @@ from workloads import ops
 from workloads.array import Array, Shape, Values
 from workloads.config import ModelError
 from workloads.decoding.answer import GREEDY
-from workloads.decoding.request import (
-    Prompt,
-    Request,
-    check_executable,
-    checked_request,
-    decoder_config,
-)
+from workloads.decoding.request import Request, checked_request, decoder_config
 from workloads.decoding.sampling import Sampling, choose, filtered
 from workloads.decoding.session import Session
+from workloads.executable import check_executable
 from workloads.ops import sampling, speculation
+from workloads.prompts import Prompt
 from workloads.trace import Role, Trace
 from workloads.zoo import Model
 
@@ -280,4 +276,4 @@ def _check_draft(request: Request, draft: Model) -> None:
             f"the same vocabulary"
         )
     if request.execute:
-        check_executable(draft, decoder_config(draft), request.dtype)
+        check_executable(draft.name, decoder_config(draft), request.dtype)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,16 @@ from workloads.descriptions.encoders import ENCODERS
 from workloads.descriptions.experts import MIXTURES
 from workloads.descriptions.gpts import GPTS
 from workloads.descriptions.keys import Keys
+from workloads.descriptions.recurrent import RECURRENTS
 
-READERS = {**DECODERS, **GPTS, **MIXTURES, **ENCODERS, **ENCODER_DECODERS}
+READERS: Mapping[str, Callable[[Keys], ModelConfig]] = {
+    **DECODERS,
+    **GPTS,
+    **MIXTURES,
+    **ENCODERS,
+    **ENCODER_DECODERS,
+    **RECURRENTS,
+}
 """model_type -> what makes a configuration of the keys."""
 
 

@@ -104,7 +104,7 @@ class _Gradients:
             offset_elements=skipped,
             pick=lambda v: v.reshape(-1)[part].reshape(source.shape),  # of one piece: a view
         )
-        return {"target": target}
+        return {"into": (target,)}
 
     def _sum(self, source: Array, so_far: Array, gradient: Array) -> Array:
         return self._tracer.record(
