@@ -14,14 +14,14 @@ from functools import partial
 import numpy as np
 
 from workloads import ops
-from workloads.architectures.decoder import KEY_CACHE, VALUE_CACHE, forward
 from workloads.architectures.decoder_config import DecoderConfig
 from workloads.architectures.registry import (
+    DECODERS,
     architecture_of,
     parameter_count,
     parameter_shapes,
 )
-from workloads.array import Array, Shape, Values
+from workloads.array import Array, Shape, Values, numpy_type
 from workloads.config import ModelError, check_dtype
 from workloads.trace import DTYPE_BYTES, Role, Trace
 from workloads.tracer import Tracer
@@ -135,6 +135,7 @@ def _run(request: _Request) -> Generation:
         },
     )
     _declare(tracer, request)
+    forward = DECODERS[type(request.config)].forward
     random = np.random.default_rng(request.seed)
     tokens: list[Array] = []  # [B, 1] each
     logits: list[Array] = []  # [B, V] each
@@ -171,12 +172,20 @@ def _declare(tracer: Tracer, request: _Request) -> None:
     weight = request.model.weights(config, dtype) if request.execute else None
     for name, parameter in parameter_shapes(config).items():
         values = None if weight is None else partial(weight, name)
-        tracer.declare(name, Role.WEIGHT, parameter.shape, layers=parameter.layers, values=values)
-    layers, positions = config.num_hidden_layers, config.max_position_embeddings
-    room = (positions, request.batch, config.num_key_value_heads, config.head_dim)
-    for name in (KEY_CACHE, VALUE_CACHE):
-        storage = _zeros(layers, room, dtype) if request.execute else None
-        tracer.declare(name, Role.KV_CACHE, room, layers=layers, values=storage)
+        tracer.declare(
+            name,
+            Role.WEIGHT,
+            parameter.shape,
+            dtype=parameter.dtype,
+            layers=parameter.layers,
+            values=values,
+        )
+    for name, room in DECODERS[type(config)].cache_shapes(config, request.batch).items():
+        held = room.dtype or dtype
+        storage = _zeros(room.layers or 1, room.shape, held) if request.execute else None
+        tracer.declare(
+            name, Role.KV_CACHE, room.shape, dtype=held, layers=room.layers, values=storage
+        )
     prompt = request.prompt_ids
     tracer.declare(
         "prompt",
@@ -189,7 +198,7 @@ def _declare(tracer: Tracer, request: _Request) -> None:
 
 def _zeros(layers: int, shape: Shape, dtype: str) -> Callable[[int | None], Values]:
     """Give each layer numbers of its own, which stay between calls."""
-    storage = np.zeros((layers, *shape), dtype)
+    storage = np.zeros((layers, *shape), numpy_type(dtype))
 
     def of_layer(layer: int | None) -> Values:
         values: Values = storage[layer or 0]

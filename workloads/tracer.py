@@ -141,6 +141,7 @@ class Tracer:
         buffer: str | None = None,
         updates: Array | None = None,
         role: Role = Role.ACTIVATION,
+        parts: int = 1,
     ) -> Array:
         """Record exactly one operation, and return its result of shape `shape`.
 
@@ -150,6 +151,8 @@ class Tracer:
         The result goes to the buffer named `buffer` (the operation's own name by default). With
         `updates` it overwrites that part of a declared tensor instead: the operation also waits
         for the tensor's last writer, and `compute` receives the part's numbers last.
+
+        `parts` says that the result is so many equal ones, one after another.
         """
         touched = [read if isinstance(read, tuple) else (read, read.bytes, 0) for read in reads]
         sources = [array for array, _, _ in touched] + ([] if updates is None else [updates])
@@ -180,7 +183,10 @@ class Tracer:
                 flops=flops,
                 transcendentals=transcendentals,
                 reads=tuple(Access(a.tensor, n, a.offset_bytes + at) for a, n, at in touched),
-                writes=(Access(tensor, result.bytes, offset),),
+                writes=tuple(
+                    Access(tensor, result.bytes // parts, offset + result.bytes // parts * part)
+                    for part in range(parts)
+                ),
                 depends_back=depends_back,
                 dtype=sources[0].dtype,
                 layer=self._layer,

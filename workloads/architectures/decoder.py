@@ -11,6 +11,7 @@ from workloads.architectures.decoder_config import DecoderConfig
 from workloads.architectures.parameters import Parameter
 from workloads.array import Array
 from workloads.ops import attention
+from workloads.ops.stored import product
 from workloads.tracer import Tracer
 
 KEY_CACHE, VALUE_CACHE = "attention.key.cache", "attention.value.cache"
@@ -127,7 +128,7 @@ def after(x: Array, config: DecoderConfig, name: str) -> Array:
 
 def linear(x: Array, name: str) -> Array:
     """Multiply x by the weight of that name, plus its bias (in place) where there is one."""
-    y = ops.matmul(x, x.tracer.get(f"{name}.weight"), name=name)  # [B, T, k] -> [B, T, n]
+    y = product(x, name)  # [B, T, k] -> [B, T, n]
     if x.tracer.has(f"{name}.bias"):
         y = ops.add(y, x.tracer.get(f"{name}.bias"), name=f"{name}.bias_add", buffer=y.name)
     return y
@@ -157,6 +158,12 @@ def append(x: Array, cache: str, start: int, name: str, window: int | None) -> A
     """Extend this layer's cache; the filled prefix, or what of it any token of this pass sees."""
     filled = attention.cache_append(x.tracer.get(cache), x, start=start, name=name)
     return attention.last_positions(filled, window, tokens=x.shape[1])
+
+
+def cache_shapes(config: DecoderConfig, batch: int) -> dict[str, Parameter]:
+    """Return the cache's tensors by name, with room for the whole context."""
+    room = (config.max_position_embeddings, batch, config.num_key_value_heads, config.head_dim)
+    return {name: Parameter(room, config.num_hidden_layers) for name in (KEY_CACHE, VALUE_CACHE)}
 
 
 def parameter_shapes(config: DecoderConfig) -> dict[str, Parameter]:

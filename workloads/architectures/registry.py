@@ -6,10 +6,13 @@ from collections.abc import Callable, Mapping
 from math import prod
 from typing import Any, NamedTuple
 
-from workloads.architectures import decoder
+from workloads.architectures import decoder, rewritten
 from workloads.architectures.decoder_config import DecoderConfig
 from workloads.architectures.parameters import Parameter
+from workloads.architectures.rewritten_config import RewrittenConfig
+from workloads.array import Array
 from workloads.config import ModelConfig
+from workloads.tracer import Tracer
 
 
 class Architecture(NamedTuple):
@@ -20,8 +23,23 @@ class Architecture(NamedTuple):
     """Every weight by name, in the order it lies in memory."""
 
 
+class Decoder(NamedTuple):
+    """How a kind of decoder goes on from a prompt."""
+
+    forward: Callable[[Tracer, Any, Array, int], Array]
+    """One pass over token numbers [B, T] at positions start..; logits [B, V] of the last."""
+    cache_shapes: Callable[[Any, int], dict[str, Parameter]]
+    """What it remembers of a batch of so many prompts, by name."""
+
+
 ARCHITECTURES: Mapping[type[ModelConfig], Architecture] = {
     DecoderConfig: Architecture("decoder", decoder.parameter_shapes),
+    RewrittenConfig: Architecture("decoder", rewritten.parameter_shapes),
+}
+
+DECODERS: Mapping[type[ModelConfig], Decoder] = {
+    DecoderConfig: Decoder(decoder.forward, decoder.cache_shapes),
+    RewrittenConfig: Decoder(rewritten.forward, rewritten.cache_shapes),
 }
 
 
