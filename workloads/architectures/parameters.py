@@ -8,7 +8,7 @@ from workloads.array import Shape
 
 
 class Parameter(NamedTuple):
-    """Shape of a weight (or a cache), and how many layers have one of their own (None outside the layers)."""
+    """Shape of a weight or a cache; layers that have one of their own (None outside the layers)."""
 
     shape: Shape
     layers: int | None = None

@@ -126,7 +126,7 @@ def attend(x: Array, config: RewrittenConfig, start: int, *, local: bool) -> Arr
 
 
 def project(x: Array, config: RewrittenConfig) -> tuple[Array, Array, Array]:
-    """Queries, keys and values; views of one product's rows where the three are fused."""
+    """Return queries, keys and values; views of one product's rows where the three are fused."""
     if "qkv" not in config.fused:
         q, k, v = (linear(x, f"attention.{part}") for part in ("query", "key", "value"))
         return q, k, v

@@ -56,8 +56,8 @@ def matmul(x: Array, weight: Array, scale: Array, zero: Array | None, *, name: s
         result = x @ wide  # [m, k] @ [k, n] -> [m, n]
         if zero is not None:
             result = result - x.sum(axis=1, keepdims=True) * zero.astype(x.dtype)
-        result = result * scale
-        return result.reshape(shape)
+        scaled: Values = result * scale
+        return scaled.reshape(shape)
 
     if groups > 1:
         around = k * n * (1 if zero is None else 2)  # each weight: times scale; less zero
@@ -87,7 +87,8 @@ def row_scale(x: Array, *, cols: int, limit: int, name: str) -> Array:
     def compute(x: Values) -> Values:
         largest = np.abs(x.reshape(*shape, cols)).max(axis=-1)  # [..., n / cols]
         scale = largest / x.dtype.type(limit)
-        return np.where(scale == 0, x.dtype.type(1), scale)
+        result: Values = np.where(scale == 0, x.dtype.type(1), scale)
+        return result
 
     return x.tracer.record(
         kind="row_scale",
@@ -147,7 +148,7 @@ def whole_matmul(x: Array, weight: Array, rows: Array, columns: Array, *, name: 
         # float64 holds sums of int8 products exactly, and is multiplied by a fast library
         sums = x.reshape(m, k).astype(np.float64) @ weight.astype(np.float64)  # [m, n]
         result: Values = sums.astype(np.int32) * rows.reshape(m, 1) * columns
-        return result.astype(rows.dtype).reshape(shape)
+        return np.asarray(result, rows.dtype).reshape(shape)
 
     return x.tracer.record(
         kind="matmul_int8_int8",
@@ -202,7 +203,8 @@ def attention_mix(weights: Array, cached: Array, scale: Array, query: Array, *, 
         weights = weights * scale.transpose(1, 2, 3, 0)  # [B, K, GT, S]
         mix = weights @ v.transpose(1, 2, 0, 3).astype(weights.dtype)  # [B, K, GT, D]
         mix = mix.reshape(batch, kv_heads, group, tokens, size)
-        return mix.transpose(0, 3, 1, 2, 4).reshape(query.shape)  # [B, T, H*D]
+        result: Values = mix.transpose(0, 3, 1, 2, 4).reshape(query.shape)  # [B, T, H*D]
+        return result
 
     dims = {"batch": batch * kv_heads, "m": group * tokens, "n": size, "k": context}
     return weights.tracer.record(

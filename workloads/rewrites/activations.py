@@ -11,7 +11,7 @@ from workloads.config import ModelError
 
 @dataclass(frozen=True, kw_only=True)
 class QuantiseActivations:
-    """Round what int8 weights are multiplied by, each token by a scale of its own, found as it runs.
+    """Round what int8 weights are multiplied by, each token by a scale found as it runs.
 
     Products are then int8 by int8 with int32 sums. For weights that `Quantise` made symmetric, of 8
     bits, with a scale a tensor or a column: one scale must serve a whole sum (as vector-wise

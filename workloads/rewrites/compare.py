@@ -80,7 +80,7 @@ class RewriteReport:
     after: Sizes
 
     def rows(self) -> list[dict[str, str | float]]:
-        """What is measured, one row each: `quantity`, `original`, `rewritten`, `ratio`."""
+        """Return what is measured, one row each: `quantity`, `original`, `rewritten`, `ratio`."""
         pairs: dict[str, tuple[float, float]] = {
             "perplexity": (self.perplexity, self.rewritten_perplexity),
             **{
