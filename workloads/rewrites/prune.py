@@ -13,7 +13,7 @@ from workloads.architectures.rewritten_config import Form
 from workloads.array import Values
 from workloads.config import ModelError
 from workloads.ops.sparse import BLOCK, KEPT
-from workloads.rewrites.products import need_plain, plain_products, stored_as
+from workloads.rewrites.products import WEIGHT, need_plain, plain_products, stored_as
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,8 +184,9 @@ def _cut(
 
     `cuts` says along which axis of a weight its units lie, and how long each is.
     """
+    products = [name.removesuffix(WEIGHT) for name in cuts if name.endswith(WEIGHT)]
+    need_plain(form, [name for name in products if form.config.gated or name != "mlp.gate"])
     cuts = {name: cut for name, cut in cuts.items() if name in form.parameters}
-    need_plain(form, [n.removesuffix(".weight") for n in cuts if n.endswith(".weight")])
     parameters = dict(form.parameters)
     for name, (axis, unit) in cuts.items():
         shape = list(parameters[name].shape)
