@@ -160,7 +160,7 @@ def remember(
         x, cols=config.head_dim, limit=limit, name=f"{name}.cache_scale"
     )  # [B, T, K*D] -> [B, T, K]
     whole = quantised.to_whole(
-        x, scale, bits=config.cache_bits, name=f"{name}.quantise"
+        x, scale, bits=config.cache_bits, name=f"{name}.cache_quantise"
     )  # [B, T, K*D]
     return Cached(
         decoder.append(whole, f"{name}.cache", start, append, window),

@@ -47,6 +47,7 @@ LISTS: dict[str, Sequence[Rewrite]] = {
     "qkv": [FuseQkv()],
     "residual-norm": [FuseResidualNorm()],
     "attention": [FuseAttention(tile=2)],
+    "int8-activations-int4-cache": [Quantise(), QuantiseActivations(), QuantiseCache(bits=4)],
     "all": [
         Distil(layers=2),
         PruneHeads(keep=1),
