@@ -3,7 +3,8 @@
 Nothing of the simulation is used here, so that the two can be held against each other in every
 run. Each bound answers "how long if only this resource limited?":
 
-- matrix arithmetic: flops of matrix products over the matrix units' peak;
+- matrix arithmetic: flops of matrix products over the matrix units' peak; what a product fuses
+  beyond its sums (a scale for each result) may run elsewhere and is left out;
 - vector arithmetic: all other flops, a transcendental as one, over the vector units' peak;
 - bandwidth: compulsory bytes over main memory's peak. A step (in training, each of its phases)
   must read every distinct byte of weights, cache and optimiser state that it touches, less what
@@ -16,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
+from math import prod
 
 from sim.clock import TICKS_PER_SECOND
 from sim.lowering import Peaks
@@ -51,7 +53,8 @@ def step_limits(
         launches += block.op_count
         for op in block.ops:
             if op.family is Family.MATMUL:
-                matrix[op.dtype] = matrix.get(op.dtype, 0) + op.flops * block.repeats
+                multiplied = min(op.flops, 2 * prod(op.dims.values()))
+                matrix[op.dtype] = matrix.get(op.dtype, 0) + multiplied * block.repeats
             else:
                 vector += (op.flops + op.transcendentals) * block.repeats
     kept = 0 if cold else peaks.on_chip_bytes

@@ -9,13 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from workloads.trace import DTYPE_BYTES
+from workloads.trace import stored_bytes
 
 if TYPE_CHECKING:
     from workloads.tracer import Tracer
 
 Values = NDArray[Any]
 Shape = tuple[int, ...]
+
+
+def numpy_type(dtype: str) -> str:
+    """Return what numpy holds an element type in; packed ones lie unpacked, a byte each."""
+    return {"int4": "int8", "uint2": "uint8"}.get(dtype, dtype)
 
 
 @dataclass(slots=True, eq=False)
@@ -57,7 +62,7 @@ class Array:
     @property
     def bytes(self) -> int:
         """Bytes of its elements."""
-        return self.size * DTYPE_BYTES[self.dtype]
+        return stored_bytes(self.size, self.dtype)
 
     @property
     def producer(self) -> int | None:
@@ -78,5 +83,5 @@ class Array:
         values = self.values
         if values is not None:
             values = values.reshape(shape) if pick is None else pick(values)
-        offset_bytes = self.offset_bytes + offset_elements * DTYPE_BYTES[self.dtype]
+        offset_bytes = self.offset_bytes + stored_bytes(offset_elements, self.dtype)
         return replace(self, shape=shape, values=values, offset_bytes=offset_bytes)

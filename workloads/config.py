@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
-from typing import Literal, Self
+from typing import Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
-
-from workloads.trace import DTYPE_BYTES
 
 Dtype = Literal["float64", "float32", "float16", "bfloat16"]
 
@@ -56,6 +54,6 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
 def check_dtype(dtype: str) -> None:
     """Raise ModelError unless `dtype` is an element type that models may have."""
-    floats = [name for name in DTYPE_BYTES if "float" in name]
+    floats = get_args(Dtype)
     if dtype not in floats:
         raise ModelError(f"unknown dtype '{dtype}'{nearest(dtype, floats)}")

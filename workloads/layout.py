@@ -18,7 +18,7 @@ from itertools import groupby
 from math import prod
 
 from workloads.array import Shape, Values
-from workloads.trace import DTYPE_BYTES, Role, Tensor
+from workloads.trace import Role, Tensor, stored_bytes
 
 _ORDER = (
     Role.WEIGHT,
@@ -53,7 +53,7 @@ class Memory:
     @property
     def bytes(self) -> int:
         """Size of one layer's instance so far."""
-        return prod(self.shape) * DTYPE_BYTES[self.dtype]
+        return stored_bytes(prod(self.shape), self.dtype)
 
     def placed(self, address: int, stride: int) -> Tensor:
         """Return the finished tensor at an address."""

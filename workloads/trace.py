@@ -31,7 +31,19 @@ DTYPE_BYTES: Mapping[str, int] = {
     "int64": 8,
     "int32": 4,
     "int8": 1,
+    "float8_e4m3": 1,
+    "float8_e5m2": 1,
 }
+
+PACKED_BITS: Mapping[str, int] = {"int4": 4, "uint2": 2}
+"""Element types of which several share a byte: 4-bit weights, places of kept weights in 2:4."""
+
+
+def stored_bytes(elements: int, dtype: str) -> int:
+    """Bytes of so many elements one after another; a last byte may be part empty."""
+    if dtype in PACKED_BITS:
+        return -(-elements * PACKED_BITS[dtype] // 8)
+    return elements * DTYPE_BYTES[dtype]
 
 
 class TraceError(ValueError):
@@ -75,6 +87,8 @@ class Family(StrEnum):
     - ELEMENTWISE: `elements`: one result per element.
     - GATHER: `rows, cols`: copy chosen rows of a table, or add to them.
     - COPY: `elements`: move data without arithmetic.
+    - ATTENTION: `batch, rows, positions, size, tile`: scores, softmax and mix in one, `tile`
+      positions at a time; of the matrix between them only a tile ever exists.
     """
 
     MATMUL = "matmul"
@@ -82,6 +96,7 @@ class Family(StrEnum):
     ELEMENTWISE = "elementwise"
     GATHER = "gather"
     COPY = "copy"
+    ATTENTION = "attention"
 
 
 FAMILY_DIMS: Mapping[Family, tuple[str, ...]] = {
@@ -90,6 +105,7 @@ FAMILY_DIMS: Mapping[Family, tuple[str, ...]] = {
     Family.ELEMENTWISE: ("elements",),
     Family.GATHER: ("rows", "cols"),
     Family.COPY: ("elements",),
+    Family.ATTENTION: ("batch", "rows", "positions", "size", "tile"),
 }
 
 
@@ -115,7 +131,7 @@ class Tensor:
     @property
     def bytes(self) -> int:
         """Size of one layer's instance."""
-        return prod(self.shape) * DTYPE_BYTES[self.dtype]
+        return stored_bytes(prod(self.shape), self.dtype)
 
     @property
     def total_bytes(self) -> int:

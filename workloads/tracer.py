@@ -205,6 +205,7 @@ class Tracer:
         into: Sequence[Array] = (),
         role: Role = Role.ACTIVATION,
         backward: Rule | None = None,
+        parts: int = 1,
     ) -> Array:
         """Record exactly one operation, and return its result of shape `shape`.
 
@@ -217,7 +218,8 @@ class Tracer:
         parts that it overwrites, the first is its result. `into` are parts of declared tensors
         that each take the result without a look at what was there.
 
-        `backward` is the operation's gradient rule.
+        `parts` says that the result is so many equal ones, one after another. `backward` is the
+        operation's gradient rule.
         """
         name, buffer = self._scoped(name), self._scoped(buffer or name)
         touched = [read if isinstance(read, tuple) else (read, read.bytes, 0) for read in reads]
@@ -258,7 +260,7 @@ class Tracer:
                 transcendentals=transcendentals,
                 reads=tuple(Access(a.tensor, n, a.offset_bytes + at) for a, n, at in touched),
                 writes=(
-                    Access(tensor, result.bytes, offset),
+                    *_equal_parts(Access(tensor, result.bytes, offset), parts),
                     *(Access(part.tensor, part.bytes, part.offset_bytes) for part in also),
                 ),
                 depends_back=depends_back,
@@ -439,6 +441,13 @@ class Tracer:
                 self._latest[tensor, layer] = Written(written.index + repeat * op_count)
             else:
                 written.index += op_count
+
+
+def _equal_parts(access: Access, parts: int) -> Iterator[Access]:
+    """Cut what is touched into so many neighbours of one size."""
+    size = access.bytes // parts
+    for part in range(parts):
+        yield Access(access.tensor, size, access.offset_bytes + size * part)
 
 
 def _stored(values: Values | None, into: Sequence[Array]) -> Values | None:

@@ -60,6 +60,8 @@ class Plan:
 
 def require_supported(op: Op, trace: Trace, complain: Complain) -> None:
     """Raise the error that `complain` makes of an operation for which there is no kernel."""
+    if op.family is Family.ATTENTION:
+        raise complain(op, f"no kernel for the family '{op.family}'")
     if op.dtype not in kernels.STORAGE_BYTES:
         known = ", ".join(kernels.STORAGE_BYTES)
         raise complain(op, f"no kernel for {op.dtype}, only for {known}")

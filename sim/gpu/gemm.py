@@ -51,7 +51,9 @@ class GemmPlanner:
     buffers, operand panels shared through L2 within a wave and re-read from HBM when a product's
     operands outgrow L2, split k with its partial results added in turn.
     Ignores: warp tiles and shared-memory bandwidth inside a thread block, operand layouts and
-    alignment, stream-k, what a library's heuristic picks in place of the fastest kernel.
+    alignment, operands narrower than the arithmetic once they are in L2, what a product fuses
+    beyond its sums (such as the scales of narrow weights), sparse tensor cores, stream-k, what a
+    library's heuristic picks in place of the fastest kernel.
     Source: NVIDIA, CUTLASS documentation, "Efficient GEMM in CUDA"; NVIDIA, Matrix Multiplication
     Background User's Guide.
     """

@@ -13,7 +13,7 @@ from sim.lowering import DRAM, LoweredOp, MachineModel, MemoryLevel, Peaks
 from sim.memory.residency import Residency
 from sim.pipeline import StageSpec
 from sim.stalls import StallCause
-from workloads.trace import Family, Op, Role, Tensor, Trace
+from workloads.trace import DTYPE_BYTES, Family, Op, Role, Tensor, Trace
 
 
 class GpuMachine(MachineModel):
@@ -127,6 +127,8 @@ class GpuMachine(MachineModel):
         elif op.family in (Family.ROWWISE, Family.ELEMENTWISE):
             supported = sm.vector_flops_per_cycle
         elif op.family in (Family.GATHER, Family.COPY):
+            if op.dtype not in DTYPE_BYTES:
+                raise self.unsupported(op, f"nothing here moves {op.dtype}, less than a byte each")
             return
         else:
             raise self.unsupported(op, f"no kernel for the family '{op.family}'")

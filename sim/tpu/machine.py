@@ -34,7 +34,7 @@ from sim.tpu.overlap import VectorOverlap
 from sim.tpu.spec import TpuSpec
 from sim.tpu.tiling import AttentionTiling
 from sim.tpu.vector import VectorUnit
-from workloads.trace import Family, Op, Trace
+from workloads.trace import DTYPE_BYTES, Family, Op, Trace
 
 MATMUL_OPERANDS = 2
 
@@ -65,6 +65,7 @@ class TpuMachine(MachineModel):
         self._forget(())
 
     def _forget(self, tensors: tuple[Any, ...]) -> None:
+        self._tensors = tensors
         self._scratchpad = Scratchpad(self.spec.scratchpad.activation_bytes, tensors)
         self._unit = VectorUnit(self.spec.vector, tensors)
         self._overlap = VectorOverlap()
@@ -108,6 +109,10 @@ class TpuMachine(MachineModel):
         self._tiling = AttentionTiling(trace, self.spec.scratchpad.activation_bytes)
 
     def _require_supported(self, op: Op) -> None:
+        if op.family is Family.ATTENTION:
+            raise self.unsupported(op, f"no lowering for the family '{op.family}'")
+        if op.family is not Family.MATMUL:
+            self._require_whole_bytes(op)
         if op.family in (Family.GATHER, Family.COPY):
             return
         known = self.spec.arrays.computes
@@ -119,6 +124,13 @@ class TpuMachine(MachineModel):
             raise self.unsupported(op, "it writes nothing")
         if op.family is not Family.MATMUL and (lacking := self._unit.lacks(op)):
             raise self.unsupported(op, lacking)
+
+    def _require_whole_bytes(self, op: Op) -> None:
+        """Refuse elements that share a byte where the vector unit would have to take them apart."""
+        for access in (*op.reads, *op.writes):
+            dtype = self._tensors[access.tensor].dtype
+            if dtype not in DTYPE_BYTES:
+                raise self.unsupported(op, f"its vector unit has no {dtype}")
 
     def lower(self, op: Op, layer: int | None) -> LoweredOp:
         """Lower the next operation; equal shapes with equal movement give one object."""

@@ -55,7 +55,8 @@ def plan_matmul(spec: TpuSpec, op: Op, movement: Movement, *, least_rounds: int 
     with its own; folds cut along the extent that streams, where that shares them better, their
     partial sums added as `Partition` says if it is the reduction; where operands do not fit, the
     mapper's blocks, with what they read again and the sums they spill.
-    Ignores: moving partial sums of cut folds between arrays; the addition of other partial sums,
+    Ignores: widening of operands narrower than the arithmetic, and what a product fuses beyond its
+    sums; moving partial sums of cut folds between arrays; the addition of other partial sums,
     which keeps up with the results as they leave; the overlap of an operation's first load and last
     crossing with its neighbours; that a chunk's first overlapped load must wait for the chunk's
     DMA; other blockings than those that move every operand once, where one does.

@@ -16,6 +16,7 @@ from workloads.architectures.parameters import Parameter
 from workloads.architectures.rotary import rope_frequencies
 from workloads.array import Array, Shape
 from workloads.ops import attention, ragged
+from workloads.ops.stored import product
 from workloads.tracer import Tracer
 
 PADDING = "padding"  # declared for batches of ragged lengths: tokens before each prompt's first
@@ -155,8 +156,7 @@ def after(x: Array, config: DecoderConfig, name: str) -> Array:
 
 def linear(x: Array, name: str) -> Array:
     """Multiply x by the weight of that name, plus its bias (in place) where there is one."""
-    y = ops.matmul(x, x.tracer.get(f"{name}.weight"), name=name)  # [B, T, k] -> [B, T, n]
-    return biased(y, name)
+    return biased(product(x, name), name)  # [B, T, k] -> [B, T, n]
 
 
 def biased(y: Array, name: str) -> Array:
@@ -200,6 +200,15 @@ def caches(config: DecoderConfig) -> dict[str, Shape]:
         return latent.caches(config.latent)
     entry = (config.num_key_value_heads, config.head_dim)
     return {KEY_CACHE: entry, VALUE_CACHE: entry}
+
+
+def cache_shapes(config: DecoderConfig, batch: int) -> dict[str, Parameter]:
+    """Return the caches' tensors by name, with room for the whole context."""
+    positions, layers = config.max_position_embeddings, config.num_hidden_layers
+    return {
+        name: Parameter((positions, batch, *entry), layers)
+        for name, entry in caches(config).items()
+    }
 
 
 def parameter_shapes(config: DecoderConfig) -> dict[str, Parameter]:

@@ -12,7 +12,7 @@ WeightSource = Callable[[str, int | None], Values]
 
 
 class Parameter(NamedTuple):
-    """Shape of a weight, and how many layers have one of their own (None outside the layers)."""
+    """Shape of a weight or a cache; layers that have one of their own (None outside the layers)."""
 
     shape: Shape
     layers: int | None = None
@@ -27,3 +27,6 @@ class Parameter(NamedTuple):
         if self.layers is None:
             return (None,)
         return tuple(range(self.first_layer, self.first_layer + self.layers))
+
+    dtype: str | None = None
+    """Element type; the run's by default."""

@@ -6,13 +6,23 @@ from collections.abc import Callable, Mapping
 from math import prod
 from typing import Any, NamedTuple
 
-from workloads.architectures import decoder, encoder, encoder_decoder_parameters, experts, recurrent
+from workloads.architectures import (
+    decoder,
+    encoder,
+    encoder_decoder_parameters,
+    experts,
+    recurrent,
+    rewritten,
+)
 from workloads.architectures.decoder_config import DecoderConfig
 from workloads.architectures.encoder_config import EncoderConfig
 from workloads.architectures.encoder_decoder_config import EncoderDecoderConfig
 from workloads.architectures.parameters import Parameter
 from workloads.architectures.recurrent_config import RecurrentConfig
+from workloads.architectures.rewritten_config import RewrittenConfig
+from workloads.array import Array
 from workloads.config import ModelConfig
+from workloads.tracer import Tracer
 
 
 class Architecture(NamedTuple):
@@ -23,6 +33,17 @@ class Architecture(NamedTuple):
     """Every weight by name, in the order it lies in memory."""
 
 
+class Decoder(NamedTuple):
+    """How a kind of decoder goes on from a prompt."""
+
+    states: Callable[[Tracer, Any, Array, int], Array]
+    """One pass over token numbers [B, T] at positions start..; the last layer's [B, T, C]."""
+    logits: Callable[[Array, Any], Array]
+    """Of what comes after each state, [..., C] -> [..., V]."""
+    cache_shapes: Callable[[Any, int], dict[str, Parameter]]
+    """What it remembers of a batch of so many prompts, by name."""
+
+
 ARCHITECTURES: Mapping[type[ModelConfig], Architecture] = {
     DecoderConfig: Architecture("decoder", decoder.parameter_shapes),
     EncoderConfig: Architecture("encoder", encoder.parameter_shapes),
@@ -30,6 +51,12 @@ ARCHITECTURES: Mapping[type[ModelConfig], Architecture] = {
         "encoder-decoder", encoder_decoder_parameters.parameter_shapes
     ),
     RecurrentConfig: Architecture("recurrent network", recurrent.parameter_shapes),
+    RewrittenConfig: Architecture("decoder", rewritten.parameter_shapes),
+}
+
+DECODERS: Mapping[type[ModelConfig], Decoder] = {
+    DecoderConfig: Decoder(decoder.states, decoder.logits, decoder.cache_shapes),
+    RewrittenConfig: Decoder(rewritten.states, decoder.logits, rewritten.cache_shapes),
 }
 
 

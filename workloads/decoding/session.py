@@ -9,10 +9,10 @@ from functools import partial
 import numpy as np
 
 from workloads import ops
-from workloads.architectures.decoder import caches, logits, states
 from workloads.architectures.decoder_config import DecoderConfig
-from workloads.architectures.registry import parameter_shapes
-from workloads.array import Array, Shape, Values
+from workloads.architectures.parameters import Parameter
+from workloads.architectures.registry import DECODERS, parameter_shapes
+from workloads.array import Array, Values, numpy_type
 from workloads.config import ModelError
 from workloads.trace import Role
 from workloads.tracer import Tracer
@@ -54,11 +54,11 @@ class Session:
     ) -> None:
         self.tracer = tracer
         self.config = config
+        self._decoder = DECODERS[type(config)]
         self.name = name
         self.position = past.positions if past else 0
         """Positions that are filled."""
         weight = model.weights(config, dtype) if tracer.execute else None
-        layers, capacity = config.num_hidden_layers, config.max_position_embeddings
         self._storage: dict[str, Values] = {}
         with tracer.scope(name):
             for stem, parameter in parameter_shapes(config).items():
@@ -67,14 +67,22 @@ class Session:
                     stem,
                     Role.WEIGHT,
                     parameter.shape,
+                    dtype=parameter.dtype,
                     layers=parameter.layers,
                     first_layer=parameter.first_layer,
                     values=values,
                 )
-            for cache, entry in caches(config).items():
-                room = (capacity, batch, *entry)
-                storage = self._zeros(cache, (layers, *room), dtype) if tracer.execute else None
-                tracer.declare(cache, Role.KV_CACHE, room, layers=layers, values=storage)
+            for cache, room in self._decoder.cache_shapes(config, batch).items():
+                stored = room.dtype or dtype
+                storage = self._zeros(cache, room, stored) if tracer.execute else None
+                tracer.declare(
+                    cache,
+                    Role.KV_CACHE,
+                    room.shape,
+                    dtype=stored,
+                    layers=room.layers,
+                    values=storage,
+                )
         if past and past.values is not None:
             for cache, held in past.values.items():
                 self._storage[cache][:, : past.positions] = held
@@ -83,14 +91,16 @@ class Session:
         """Run one pass over token numbers [B, T]; the last layer's output [B, T, C]."""
         self._check_room(ids.shape[1])
         with self.tracer.scope(self.name):
-            x = states(self.tracer, self.config, ids, self.position)  # [B, T] -> [B, T, C]
+            x = self._decoder.states(
+                self.tracer, self.config, ids, self.position
+            )  # [B, T] -> [B, T, C]
         self.position += ids.shape[1]
         return x
 
     def logits(self, x: Array) -> Array:
         """Logits of what comes after each state, x [..., C] -> [..., V]."""
         with self.tracer.scope(self.name):
-            return logits(x, self.config)
+            return self._decoder.logits(x, self.config)
 
     def step(self, ids: Array) -> Array:
         """Run one pass over token numbers [B, T]; logits [B, V] of what comes after the last."""
@@ -109,9 +119,10 @@ class Session:
         values = {name: array[:, :positions].copy() for name, array in self._storage.items()}
         return Past(positions=positions, values=values if self.tracer.execute else None)
 
-    def _zeros(self, cache: str, shape: Shape, dtype: str) -> Callable[[int | None], Values]:
+    def _zeros(self, cache: str, room: Parameter, dtype: str) -> Callable[[int | None], Values]:
         """Give each layer numbers of its own, which stay between calls."""
-        storage = self._storage[cache] = np.zeros(shape, dtype)
+        shape = (room.layers or 1, *room.shape)
+        storage = self._storage[cache] = np.zeros(shape, numpy_type(dtype))
 
         def of_layer(layer: int | None) -> Values:
             values: Values = storage[layer or 0]
