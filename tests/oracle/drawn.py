@@ -11,9 +11,9 @@ from zlib import crc32
 import numpy as np
 
 from workloads import Model, ModelConfig
+from workloads.architectures.parameters import WeightSource
 from workloads.architectures.registry import parameter_shapes
 from workloads.array import Values
-from workloads.weights import WeightSource
 
 DEVIATION = 0.3
 """Large enough that every part of a model of width 16 moves its logits."""
@@ -46,7 +46,7 @@ def all_weights(config: ModelConfig) -> Mapping[tuple[str, int | None], Values]:
     return {
         (name, layer): source(name, layer)
         for name, parameter in parameter_shapes(config).items()
-        for layer in ((None,) if parameter.layers is None else range(parameter.layers))
+        for layer in parameter.layer_numbers
     }
 
 

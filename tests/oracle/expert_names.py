@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from workloads.architectures.decoder_config import DecoderConfig
+from workloads.architectures.parameters import WeightSource
 from workloads.architectures.registry import parameter_shapes
 from workloads.array import Values
-from workloads.weights import WeightSource
 
 LAYER = "model.layers.{}."
 ATTENTION = LAYER + "self_attn."

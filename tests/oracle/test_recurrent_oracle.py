@@ -16,6 +16,7 @@ def test_the_fixture_of_a_cell_is_what_torch_answers(cell: str) -> None:
         assert np.abs(stored[name] - values).max() <= 1e-6 * np.abs(values).max()
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # its open files
 def test_the_pronunciations_are_those_of_the_packages_own_code() -> None:
     stored = json.loads((FIXTURES / "pronunciations.json").read_text(encoding="utf-8"))
     assert stored == pronunciations(package_folder())
