@@ -105,8 +105,8 @@ class Inference:
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", self._version)])
         try:
             found = onnx.reference.ReferenceEvaluator(model).run(None, known)
-        except Exception as error:  # whatever numpy or the package says of wrong numbers
-            raise self._error(node.name or outputs[0], node, one_line(error)) from error
+        except Exception:  # noqa: BLE001 - the package may lack the node; who needs the numbers says
+            return [None] * len(outputs)
         return [np.asarray(numbers) for numbers in found]
 
     def _error(self, name: str, node: Any, fault: str) -> ModelError:

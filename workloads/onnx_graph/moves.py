@@ -45,9 +45,7 @@ def transpose(node: Node) -> Array:
 
 def concat(node: Node) -> Array:
     """Copy several tensors into one; of a single one, a view."""
-    held = [
-        at for at, value in enumerate(node.inputs) if value is not None and not value.immediate
-    ]
+    held = [at for at, value in enumerate(node.inputs) if value is not None and not value.immediate]
     if len(node.inputs) == 1:
         return node.view(0)
     return node.copy("concat", [node.array(at) for at in held])

@@ -13,7 +13,7 @@ from workloads.trace import Family
 
 
 def matmul(node: Node) -> Array:
-    """A [..., m, k] x B [..., k, n], whose leading axes are broadcast as numpy does.
+    """Multiply A [..., m, k] by B [..., k, n], whose leading axes are broadcast as numpy does.
 
     Where B has no batch, the rows of all of A's are one product's.
     """

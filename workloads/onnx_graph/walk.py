@@ -234,4 +234,3 @@ def _dtype(where: str, file: GraphFile) -> str:
     for _, dtype in file.inputs.values():
         bytes_of.setdefault(dtype, 0)
     return bytes_of.most_common(1)[0][0] if bytes_of else "float32"
-
