@@ -28,8 +28,8 @@ from reports.mix import mix_rows
 from workloads.trace import Family, Phase, Trace
 
 _SHARES = {"count": "operations", "flops": "FLOPs", "bytes": "bytes"}
-_VISIBLE_SHARE = 0.005
-"""Kinds below this share of every column and phase are drawn as one."""
+_MOST_KINDS = 12
+"""Rows drawn; of more kinds, those with the least are drawn as one."""
 _ROOM_PERCENT = 145
 """End of the axes of shares: behind the longest bar its label has room."""
 _BAR = 0.8
@@ -51,7 +51,7 @@ def _drawn(rows: Sequence[Row]) -> Figure:
     phases = [phase for phase in Phase if any(row["phase"] == phase for row in rows)]
     shares = _with_shares(rows, phases)
     kinds = list(dict.fromkeys(row["kind"] for row in shares))
-    height = 0.95 + len(kinds) * (0.1 + 0.11 * len(phases))
+    height = 0.95 + len(kinds) * (0.08 + 0.1 * len(phases))
     figure = Figure(figsize=(WIDTH_INCHES, height), layout="constrained")
     panels = figure.subplots(1, len(_SHARES) + 1, sharey=True, width_ratios=[1, 1, 1, 1.25])
     for axes, (column, title) in zip(panels[:-1], _SHARES.items(), strict=True):
@@ -94,9 +94,8 @@ def _with_shares(rows: Sequence[Row], phases: Sequence[Phase]) -> list[Row]:
     for row in rows:
         most = max(share(row, column) for column in ("flops", "bytes"))
         largest[row["kind"]] = max(largest.get(row["kind"], 0.0), most)
-    shown = sorted(
-        (kind for kind in largest if largest[kind] >= _VISIBLE_SHARE), key=lambda k: -largest[k]
-    )
+    ordered = sorted(largest, key=lambda kind: -largest[kind])
+    shown = ordered if len(ordered) <= _MOST_KINDS else ordered[: _MOST_KINDS - 1]
     drawn = [row for kind in shown for row in rows if row["kind"] == kind]
     for phase in phases:
         rest = [row for row in rows if row["phase"] == phase and row["kind"] not in shown]
@@ -109,9 +108,12 @@ def _together(rows: Sequence[Row]) -> Row:
     sums = {column: sum(row[column] for row in rows) for column in _SHARES}
     intensity = sums["flops"] / sums["bytes"] if sums["bytes"] else 0.0
     family = Family.ELEMENTWISE if sums["flops"] else Family.COPY
-    kind = _OTHERS if len(rows) > 1 else rows[0]["kind"]
-    return {"phase": rows[0]["phase"], "kind": kind, "family": family, **sums} | {
-        "flops_per_byte": intensity
+    return {
+        "phase": rows[0]["phase"],
+        "kind": _OTHERS,
+        "family": family,
+        "flops_per_byte": intensity,
+        **sums,
     }
 
 
@@ -152,7 +154,7 @@ def _draw_intensity(
     if known:
         decades = floor(log10(min(known) / 1.5)), ceil(log10(max(known) * 1.5))
         axes.set_xlim(10.0 ** decades[0], 10.0 ** decades[1])
-        step = max(1, ceil((decades[1] - decades[0]) / 4))
+        step = max(1, ceil((decades[1] - decades[0]) / 3))
         axes.set_xticks([10.0**power for power in range(decades[0], decades[1] + 1, step)])
         axes.minorticks_off()
     for row in rows:
@@ -214,8 +216,8 @@ def _legend(rows: Sequence[Row], phases: Sequence[Phase]) -> list[Patch | Line2D
     ]
     handles += [
         Patch(
-            facecolor=MUTED.light if _filled(phase) else PAPER.light,
-            edgecolor=MUTED.light,
+            facecolor=INK.light if _filled(phase) else PAPER.light,
+            edgecolor=INK.light,
             hatch=PHASE_HATCHES.get(phase, ""),
             label=str(phase),
         )
