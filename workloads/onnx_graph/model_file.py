@@ -75,6 +75,8 @@ def read_graph(path: Path, dims: Mapping[str, int]) -> GraphFile:
         model = onnx.load_model_from_string(data)
     except Exception as error:  # protobuf's errors have no common class of their own
         raise ModelError(f"{path}: not an ONNX file, or a damaged one; export it again") from error
+    if not _has_texts(model.graph):
+        raise ModelError(f"{path}: damaged: a name is not valid text; export it again")
     if not model.graph.node:
         raise ModelError(f"{path}: holds no graph; export the model again")
     versions = {each.domain: each.version for each in model.opset_import}
@@ -85,8 +87,8 @@ def read_graph(path: Path, dims: Mapping[str, int]) -> GraphFile:
             f"{path}: operator set {version} is not one of 1 to {newest} that onnx "
             f"{onnx.__version__} knows; export with another, or update onnx"
         )
-    about = {"opset": version, "exported_by": f"{model.producer_name} {model.producer_version}"}
-    about["exported_by"] = about["exported_by"].strip() or "unknown"
+    exporter = f"{model.producer_name} {model.producer_version}".strip()
+    about: dict[str, Any] = {"opset": version, "exported_by": exporter or "unknown"}
     return GraphFile(
         name=path.stem,
         graph=model.graph,
@@ -113,6 +115,16 @@ def attributes_of(node: Any) -> dict[str, Any]:
         name: value.decode(errors="replace") if isinstance(value, bytes) else value
         for name, value in found.items()
     }
+
+
+def _has_texts(graph: Any) -> bool:
+    """Whether all names can be read: protobuf gives bytes where they are not valid UTF-8."""
+    names = [value.name for value in (*graph.input, *graph.initializer)]
+    names += [size.dim_param for v in graph.input for size in v.type.tensor_type.shape.dim]
+    for node in graph.node:
+        names += [node.name, node.op_type, node.domain, *node.input, *node.output]
+        names += [attribute.name for attribute in node.attribute]
+    return all(isinstance(name, str) and name.isprintable() for name in names)
 
 
 def _inputs(path: Path, graph: Any, dims: Mapping[str, int]) -> dict[str, tuple[Shape, str]]:

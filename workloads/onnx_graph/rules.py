@@ -6,9 +6,15 @@ from collections.abc import Callable, Mapping
 
 from workloads.array import Array
 from workloads.onnx_graph import maps, moves, products, reductions
-from workloads.onnx_graph.node import Node
+from workloads.onnx_graph.node import Node, UnsupportedNodeError
 
 Rule = Callable[[Node], Array | tuple[Array, ...]]
+
+
+def unruled(_: Node) -> Array:
+    """Stand for a rule where there is none: UnsupportedNodeError."""
+    raise UnsupportedNodeError("depends on the run, and has no cost")
+
 
 RULES: Mapping[str, Rule] = {
     **dict.fromkeys(maps.COSTS, maps.plain),
@@ -39,3 +45,6 @@ RULES: Mapping[str, Rule] = {
 
 SAME_MEMORY = ("Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze")
 """Of something known before the run, these are other ways to walk it."""
+
+PARTS = ("Gather", "Slice", "Split")
+"""Of a weight with fractions, these are parts of its memory, or copies made in the run."""

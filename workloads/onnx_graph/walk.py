@@ -1,7 +1,7 @@
 """From an ONNX graph to a trace: shapes inferred node by node, each node recorded by its rule.
 
 What is known before the run costs nothing: sizes, and all that follows from weights and constants
-alone, as runtimes fold it; what is folded is a weight itself, but another shape or order of a
+alone, as runtimes fold it. What is folded is a weight itself, but another shape, order or part of a
 weight is the same memory. The whole graph is one pass, the prefill. Each result has a buffer of its
 own: a runtime that reuses memory needs less than the trace's activations.
 """
@@ -25,7 +25,7 @@ from workloads.onnx_graph.model_file import (
     read_graph,
 )
 from workloads.onnx_graph.node import Node, Result, UnsupportedNodeError, Value
-from workloads.onnx_graph.rules import RULES, SAME_MEMORY
+from workloads.onnx_graph.rules import PARTS, RULES, SAME_MEMORY, unruled
 from workloads.trace import DTYPE_BYTES, Role, Trace
 from workloads.tracer import Tracer
 
@@ -135,7 +135,9 @@ class _Walk:
                 raise self._error(f"node '{name}' makes '{output}', which is there already")
         operands = [self._values[each] if each else None for each in proto.input]
         results = self._inference.results(name, proto, self._values)
-        if _is_known(proto, {v.name for v in operands if v is not None and v.known}):
+        known = {value.name for value in operands if value is not None and value.known}
+        part = proto.op_type in PARTS and operands[0] is not None and "float" in operands[0].dtype
+        if _is_known(proto, known) and not part:
             self._fold(proto, operands, results)
             return
         node = Node(
@@ -156,7 +158,7 @@ class _Walk:
         if empty is not None:
             raise self._error(f"node '{node.name}': '{empty.name}' has no elements")
         try:
-            arrays = RULES[node.type](node)
+            arrays = RULES.get(node.type, unruled)(node)
         except UnsupportedNodeError as error:
             self._refused.append(f"{node.type} '{node.name}': {error}")
             arrays = tuple(self._placeholder(result) for result in node.results)
