@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reports.commands.console import aligned, json_option
+from sim.errors import did_you_mean
 
 if TYPE_CHECKING:
     from sim.lowering import MachineModel
@@ -60,9 +61,12 @@ def show(*, name: str, as_json: bool) -> None:
     from sim.machine import load_machine, machine_file, machine_names  # noqa: PLC0415 - as above
     from workloads import model_names  # noqa: PLC0415 - as above
 
-    if name.endswith(".json") or (name in model_names() and name not in machine_names()):
+    if name.endswith(".json") or name in model_names():
         print_model(name, as_json=as_json)
         return
+    if name not in machine_names() and not name.endswith((".yaml", ".yml")):
+        hint = did_you_mean(name, (*machine_names(), *model_names()))
+        raise click.UsageError(f"no machine or model is named '{name}'{hint}")
     machine = load_machine(name)
     facts = _machine_facts(machine)
     facts["numbers"] = [

@@ -35,8 +35,8 @@ def models(
 ) -> None:
     """List the models that come with the package, or those that PATTERN names or is part of.
 
-    FLOP/token is a decode step at 1,024 positions seen, or all of a shorter context; KV/token is
-    what the cache grows by. `tokenclock show NAME` tells more of one.
+    FLOP/token is a decode step at 1,024 positions seen, or at the end of a shorter context;
+    KV/token is what the cache grows by. `tokenclock show NAME` tells more of one.
     """
     from reports.models import CONTEXT_TOKENS, model_facts  # noqa: PLC0415 - start-up time
     from reports.output import json_text  # noqa: PLC0415 - start-up time
@@ -149,7 +149,7 @@ def _print(rows: Sequence[Facts]) -> None:
             row["name"],
             row["kind"],
             row["architecture"],
-            f"{row['parameters']:,}",
+            si(row["parameters"], "").replace("G", "B"),  # billions, as models are named
             si(row["weight_bytes"], "B"),
             amount(row["kv_bytes_per_token"], "B"),
             amount(row["flops_per_token"], "FLOP"),
