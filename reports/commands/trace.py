@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from reports.commands.console import (
     aligned,
@@ -99,9 +100,10 @@ def _traced(model: str, asked: Mapping[str, Any]) -> Trace:
 def _graph(path: Path, dims: Sequence[str], asked: Mapping[str, Any]) -> Trace:
     from workloads.onnx_graph import import_onnx  # noqa: PLC0415 - start-up time
 
-    given = [name for name in ("prompt", "prompt_tokens", "dtype", "max_context") if asked[name]]
-    if given or asked["batch"] != 1:
-        option = (given or ["batch"])[0].replace("_", "-")
+    source_of = click.get_current_context().get_parameter_source
+    given = [name for name in asked if source_of(name) is ParameterSource.COMMANDLINE]
+    if given:
+        option = given[0].replace("_", "-")
         raise click.UsageError(f"--{option} is not for a graph; give its sizes by --dim")
     sizes = {}
     for text in dims:

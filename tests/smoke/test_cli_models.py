@@ -71,6 +71,7 @@ def test_a_graph_is_traced_with_its_sizes(tokenclock, tmp_path: Path) -> None:
     tokenclock("trace", path).assert_refused("--dim batch=1")
     tokenclock("trace", path, "--dim", "batch").assert_refused("NAME=SIZE")
     tokenclock("trace", path, "--dim", "batch=1", "--batch", 2).assert_refused("--batch", "--dim")
+    tokenclock("trace", path, "--new-tokens", 40).assert_refused("--new-tokens", "--dim")
     path.write_bytes(path.read_bytes()[:20])
     tokenclock("trace", path, "--dim", "batch=3").assert_refused("graph.onnx")
 

@@ -77,7 +77,8 @@ class _Walk:
             trace = self._tracer.finish()
         except ValueError as error:
             raise self._error(one_line(error)) from error
-        weights = [tensor for tensor in trace.tensors if tensor.role is Role.WEIGHT]
+        stored = {tensor.name for tensor in self._graph.initializer}
+        weights = [tensor for tensor in trace.tensors if tensor.name in stored]
         self._tracer.about["parameters"] = sum(prod(tensor.shape) for tensor in weights)
         return trace
 

@@ -68,6 +68,7 @@ def test_a_transformer_has_its_closed_forms(decoder: Any, tmp_path: Path) -> Non
     table = SIZES["places"] * c
     mask_bytes = TOKENS * TOKENS  # folded: what is cut out of a constant of whole numbers
     assert trace.weight_bytes == 4 * (weights + v * c + table + 2 * c) + mask_bytes
+    assert trace.about["parameters"] == weights + v * c + table + 2 * c
     assert (trace.batch, trace.prompt_tokens) == (BATCH, TOKENS)
 
 
