@@ -10,9 +10,10 @@ from collections.abc import Sequence
 
 import click
 
-from reports.commands.catalogue import machines, models, show
+from reports.commands.catalogue import machines, show
 from reports.commands.compare import compare
 from reports.commands.memory import memory
+from reports.commands.models import models
 from reports.commands.run import run
 from reports.commands.sharing import sharing
 from reports.commands.systolic import systolic

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from workloads import Trace, generate, load_model
+from workloads import Model, Trace, generate, load_model, work
+from workloads.architectures.decoder_config import DecoderConfig
+from workloads.architectures.encoder_config import EncoderConfig
 
 DEFAULT_MODEL = "glassllm-en"
 DEFAULT_PROMPT = "Alice was beginning to"
@@ -73,15 +75,16 @@ def run_workload(workload: Workload, *, execute: bool = True) -> Traced:
         else:
             workload = replace(workload, prompt_tokens=DEFAULT_PROMPT_TOKENS)
     text = workload.prompt
+    if text is None or not isinstance(model.config, DecoderConfig):
+        return _by_shape(model, workload)
     generation = generate(
         model,
-        None if text is None else model.encode(text),
-        prompt_tokens=workload.prompt_tokens,
+        model.encode(text),
         new_tokens=workload.new_tokens,
         batch=workload.batch,
         dtype=workload.dtype,
         max_context=workload.max_context,
-        execute=execute and text is not None,
+        execute=execute,
     )
     ids = generation.token_ids
     return Traced(
@@ -89,6 +92,26 @@ def run_workload(workload: Workload, *, execute: bool = True) -> Traced:
         trace=generation.trace,
         generated="" if ids is None else model.decode(ids[0].tolist()),
     )
+
+
+def _by_shape(model: Model, workload: Workload) -> Traced:
+    """Run a model of any kind on a prompt of a length; a text's where it has a vocabulary."""
+    tokens = workload.prompt_tokens
+    if tokens is None:
+        tokens = len(model.encode(workload.prompt or ""))
+    options: dict[str, Any] = {}
+    if workload.max_context is not None:
+        options["max_context"] = workload.max_context
+    reads_only = isinstance(model.config, EncoderConfig)
+    ran = work(
+        model,
+        prompt_tokens=tokens,
+        new_tokens=0 if reads_only else workload.new_tokens,
+        batch=workload.batch,
+        dtype=workload.dtype,
+        **options,
+    )
+    return Traced(workload=workload, trace=ran.trace, generated="")
 
 
 def trace_facts(trace: Trace) -> dict[str, Any]:

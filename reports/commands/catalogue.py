@@ -1,4 +1,4 @@
-"""`tokenclock machines`, `models` and `show`: what there is, and where its numbers come from."""
+"""`tokenclock machines` and `show`: what there is, and where its numbers come from."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reports.commands.console import aligned, json_option
+from sim.errors import did_you_mean
 
 if TYPE_CHECKING:
     from sim.lowering import MachineModel
@@ -41,63 +42,31 @@ def machines(*, as_json: bool) -> None:
     click.echo(aligned(header, rows, text=(0, 1, len(header) - 1)))
 
 
-@click.command(epilog="\b\nExamples:\n  tokenclock models\n  tokenclock models --json")
-@json_option
-def models(*, as_json: bool) -> None:
-    """List the models that come with the package."""
-    from reports.output import json_text  # noqa: PLC0415 - start-up time
-    from workloads import load_model, model_names  # noqa: PLC0415 - start-up time
-
-    rows: list[dict[str, Any]] = []
-    for name in model_names():
-        model = load_model(name)
-        config = model.config
-        rows.append(
-            {
-                "name": name,
-                "parameters": model.parameter_count,
-                "layers": config.num_hidden_layers,
-                "hidden_size": config.hidden_size,
-                "context_tokens": config.max_position_embeddings,
-                "dtype": config.torch_dtype,
-                "text": model.tokenizer is not None,
-                "weights": model.weights_source,
-                "source": config.source,
-            }
-        )
-    if as_json:
-        click.echo(json_text(rows), nl=False)
-        return
-    cells = [
-        [
-            row["name"],
-            f"{row['parameters']:,}",
-            str(row["layers"]),
-            str(row["hidden_size"]),
-            str(row["context_tokens"]),
-            row["dtype"],
-            "yes" if row["text"] else "no",
-            row["weights"],
-        ]
-        for row in rows
-    ]
-    header = ("name", "parameters", "layers", "width", "context", "dtype", "text", "weights")
-    click.echo(aligned(header, cells, text=(0, 5, 6, 7)))
-
-
 @click.command(
     epilog="""\b
 Examples:
   tokenclock show gpu-a100-sxm-80gb
-  tokenclock show my-chip.yaml --json"""
+  tokenclock show my-chip.yaml --json
+  tokenclock show llama2-7b"""
 )
 @click.argument("name")
 @json_option
 def show(*, name: str, as_json: bool) -> None:
-    """Show a machine's derived peaks, and the source of every number; NAME or a YAML file."""
-    from reports.output import json_text  # noqa: PLC0415 - start-up time
-    from sim.machine import load_machine, machine_file  # noqa: PLC0415 - start-up time
+    """Show a machine's peaks and the source of every number, or a model's sizes and weights.
 
+    NAME is a machine's or a model's, a YAML file of a machine, or the config.json of a model.
+    """
+    from reports.commands.models import print_model  # noqa: PLC0415 - start-up time
+    from reports.output import json_text  # noqa: PLC0415 - start-up time
+    from sim.machine import load_machine, machine_file, machine_names  # noqa: PLC0415 - as above
+    from workloads import model_names  # noqa: PLC0415 - as above
+
+    if name.endswith(".json") or name in model_names():
+        print_model(name, as_json=as_json)
+        return
+    if name not in machine_names() and not name.endswith((".yaml", ".yml")):
+        hint = did_you_mean(name, (*machine_names(), *model_names()))
+        raise click.UsageError(f"no machine or model is named '{name}'{hint}")
     machine = load_machine(name)
     facts = _machine_facts(machine)
     facts["numbers"] = [

@@ -11,7 +11,7 @@ from reports.compare import Request, compare
 from reports.fidelity import fidelity_tables
 from reports.readme import README, comparison_table, with_region
 
-PLACEHOLDERS = ("FOLDER", "my-scenario.yaml", "chip.cfg")
+PLACEHOLDERS = ("FOLDER", "my-scenario.yaml", "chip.cfg", "exported.onnx")
 """Words of the README's commands that stand for files of the reader's own."""
 
 ROOT = Path(__file__).parents[2]
