@@ -50,7 +50,7 @@ ARCHITECTURES: Mapping[type[ModelConfig], Architecture] = {
     EncoderDecoderConfig: Architecture(
         "encoder-decoder", encoder_decoder_parameters.parameter_shapes
     ),
-    RecurrentConfig: Architecture("recurrent network", recurrent.parameter_shapes),
+    RecurrentConfig: Architecture("recurrent", recurrent.parameter_shapes),
     RewrittenConfig: Architecture("decoder", rewritten.parameter_shapes),
 }
 

@@ -60,7 +60,7 @@ def test_what_cannot_be_traced_says_why(monkeypatch: pytest.MonkeyPatch) -> None
     def refuse(*_: object, **__: object) -> None:
         raise ModelError("of a kind that is not run here")
 
-    monkeypatch.setattr(reports.models, "generate", refuse)
+    monkeypatch.setattr(reports.models, "work", refuse)
     facts = model_facts(load_model("gpt2-small"))
     assert facts["untraced"] == "of a kind that is not run here"
     assert facts["flops_per_token"] is None
