@@ -149,7 +149,6 @@ def _print(rows: Sequence[Facts]) -> None:
         [
             row["name"],
             row["kind"],
-            row["architecture"],
             si(row["parameters"], "").replace("G", "B"),  # billions, as models are named
             si(row["weight_bytes"], "B"),
             amount(row["kv_bytes_per_token"], "B"),
@@ -159,8 +158,8 @@ def _print(rows: Sequence[Facts]) -> None:
         ]
         for row in rows
     ]
-    header = ("name", "kind", "architecture", "parameters", "weights", "KV/token", "FLOP/token")
-    click.echo(aligned((*header, "context", "source"), cells, text=(0, 1, 2)))
+    header = ("name", "kind", "parameters", "weights", "KV/token", "FLOP/token")
+    click.echo(aligned((*header, "context", "source"), cells, text=(0, 1)))
     click.echo()
     for number, source in enumerate(sources, start=1):
         click.echo(f"[{number}] {source}")

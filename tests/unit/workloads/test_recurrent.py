@@ -384,7 +384,7 @@ def test_a_network_too_large_to_execute_is_refused_before_any_weight_is_drawn() 
 def test_a_transformer_is_no_recurrence_and_a_recurrence_no_decoder(tiny_gpt2: Model) -> None:
     with pytest.raises(ModelError, match="tiny is no recurrent network but decoder"):
         recur(tiny_gpt2, prompt_tokens=1, new_tokens=1)
-    with pytest.raises(ModelError, match="tiny is no decoder but recurrent network"):
+    with pytest.raises(ModelError, match="tiny is no decoder but recurrent"):
         generate(tiny("rnn"), prompt_tokens=1, new_tokens=1)
 
 
