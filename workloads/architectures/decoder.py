@@ -19,7 +19,6 @@ from workloads.ops import attention, ragged
 from workloads.ops.stored import product
 from workloads.tracer import Tracer
 
-PADDING = "padding"  # declared for batches of ragged lengths: tokens before each prompt's first
 KEY_CACHE, VALUE_CACHE = "attention.key.cache", "attention.value.cache"
 RESIDUAL = "residual"  # one buffer carries the sum of all layers so far, updated in place
 
@@ -73,8 +72,8 @@ def embed(tracer: Tracer, config: DecoderConfig, ids: Array, start: int) -> Arra
         return x
     tokens, width = x.shape[1:]
     first = start + config.position_offset
-    if tracer.has(PADDING):
-        places = tracer.get("embedding.position.weight"), tracer.get(PADDING)
+    if tracer.has(ragged.PADDING):
+        places = tracer.get("embedding.position.weight"), tracer.get(ragged.PADDING)
         rows = ragged.position_rows(
             *places, start=start, tokens=tokens, offset=config.position_offset
         )
@@ -107,7 +106,7 @@ def attend(x: Array, config: DecoderConfig, start: int, *, local: bool) -> Array
         window=window,
         softcap=config.attention_softcap,
         alibi=config.positions == "alibi",
-        padding=padding(x.tracer),
+        padding=ragged.padding_of(x.tracer),
         skipped=start + x.shape[1] - k.shape[0],
         name="attention.softmax",
     )
@@ -178,14 +177,9 @@ def rotate(x: Array, config: DecoderConfig, start: int, name: str) -> Array:
             theta=config.rope_theta, rotated=config.rotated, scaling=config.rope_scaling
         ),
         interleaved=config.rope_interleaved,
-        padding=padding(x.tracer),
+        padding=ragged.padding_of(x.tracer),
         name=name,
     )
-
-
-def padding(tracer: Tracer) -> Array | None:
-    """Return how many tokens stand before each prompt's first, where prompts differ in length."""
-    return tracer.get(PADDING) if tracer.has(PADDING) else None
 
 
 def append(x: Array, cache: str, start: int, name: str, window: int | None) -> Array:

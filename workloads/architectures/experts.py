@@ -27,9 +27,9 @@ import numpy as np
 from workloads import ops
 from workloads.architectures.experts_config import Experts
 from workloads.architectures.parameters import Parameter
-from workloads.architectures.products import product
 from workloads.array import Array, Values
 from workloads.ops import routing
+from workloads.ops.stored import product
 
 if TYPE_CHECKING:
     from workloads.architectures.decoder_config import DecoderConfig

@@ -25,10 +25,10 @@ from typing import TYPE_CHECKING
 from workloads import ops
 from workloads.architectures.latent_config import Latent
 from workloads.architectures.parameters import Parameter
-from workloads.architectures.products import product
 from workloads.array import Array, Shape
-from workloads.ops import attention
+from workloads.ops import attention, ragged
 from workloads.ops import latent as latent_ops
+from workloads.ops.stored import product
 
 if TYPE_CHECKING:
     from workloads.architectures.decoder_config import DecoderConfig
@@ -104,7 +104,11 @@ def scored_and_mixed(q: Array, k: Array, v: Array, config: DecoderConfig) -> Arr
     """Attend with q [B, T, H*D] to k [S, B, K, D], and mix v [S, B, K, V] -> [B, T, H*V]."""
     w = attention.attention_scores(q, k, name="attention.scores")  # [B, K, H/K*T, S]
     w = attention.softmax(
-        w, tokens=q.shape[1], scale=config.score_scale, name="attention.softmax"
+        w,
+        tokens=q.shape[1],
+        scale=config.score_scale,
+        padding=ragged.padding_of(w.tracer),
+        name="attention.softmax",
     )  # [B, K, H/K*T, S]
     wide = config.num_attention_heads * v.shape[-1]
     like = q.view((*q.shape[:2], wide), pick=lambda q: q)  # its shape alone is asked for
@@ -137,6 +141,7 @@ def rotate(x: Array, config: DecoderConfig, latent: Latent, start: int, name: st
         start=start,
         frequencies=latent.frequencies(config.rope_theta),
         interleaved=config.rope_interleaved,
+        padding=ragged.padding_of(x.tracer),
         name=name,
     )
     if latent.yarn is None or latent.yarn.rotary_factor == 1:

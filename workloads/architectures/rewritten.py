@@ -16,6 +16,7 @@ from workloads.architectures.rewritten_config import RewrittenConfig, rewritten_
 from workloads.array import Array
 from workloads.config import ModelError
 from workloads.ops import attention, fused, quantised
+from workloads.ops.ragged import PADDING
 from workloads.ops.stored import product
 from workloads.tracer import Tracer
 
@@ -34,7 +35,7 @@ def states(tracer: Tracer, config: RewrittenConfig, ids: Array, start: int) -> A
 
     Raises ModelError for a batch of ragged lengths, whose padding nothing here hides.
     """
-    if tracer.has(decoder.PADDING):
+    if tracer.has(PADDING):
         raise ModelError("rewritten models take prompts of one length; give them so")
     x = decoder.embed(tracer, config, ids, start)  # [B, T] -> [B, T, C]
     if "residual_norm" in config.fused:

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from workloads import ops
-from workloads.architectures.decoder import PADDING
 from workloads.array import Values
 from workloads.config import ModelError
 from workloads.decoding.answer import GREEDY, answer, pieces
 from workloads.decoding.request import checked_request
 from workloads.decoding.sampling import Sampling
 from workloads.generate import Generation
+from workloads.ops.ragged import PADDING
 from workloads.trace import Role
 from workloads.zoo import Model
 

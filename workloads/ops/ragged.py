@@ -8,11 +8,24 @@ are on real machines; nothing reads what comes of them. Letters, costs and rules
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from workloads.array import Array, Values
 from workloads.ops.shapes import need
 from workloads.trace import DTYPE_BYTES, Family
+
+if TYPE_CHECKING:
+    from workloads.tracer import Tracer
+
+PADDING = "padding"
+"""Declared for batches of ragged lengths: tokens before each prompt's first."""
+
+
+def padding_of(tracer: Tracer) -> Array | None:
+    """Return how many tokens stand before each prompt's first, where prompts differ in length."""
+    return tracer.get(PADDING) if tracer.has(PADDING) else None
 
 
 def positions_of(start: int, tokens: int, padding: Values) -> Values:
