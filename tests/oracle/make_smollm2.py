@@ -10,7 +10,8 @@ import transformers
 
 from workloads.array import Values
 from workloads.formats.gguf import GgufFile
-from workloads.smollm2 import smollm2_file
+from workloads.packages import SMOLLM2, package_file
+from workloads.smollm2 import FILE
 
 FIXTURE = Path(__file__).parents[1] / "fixtures" / "smollm2.npz"
 PROMPT, NEW_TOKENS, CHECKED_LOGITS = "The capital of France is", 8, 64
@@ -47,7 +48,7 @@ def halves(weight: Values, heads: int) -> Values:
 def oracle() -> Any:
     """Return LlamaForCausalLM with the file's decoded weights."""
     torch.set_num_threads(1)
-    file = GgufFile(smollm2_file())
+    file = GgufFile(package_file(SMOLLM2, FILE))
     facts = file.metadata
     config = transformers.LlamaConfig(
         vocab_size=facts["llama.vocab_size"],
@@ -79,7 +80,7 @@ def oracle() -> Any:
 
 def text_oracle() -> tokenizers.Tokenizer:
     """Return the vocabulary of the file, as the package tokenizers puts it to use."""
-    facts = GgufFile(smollm2_file()).metadata
+    facts = GgufFile(package_file(SMOLLM2, FILE)).metadata
     tokens = facts["tokenizer.ggml.tokens"]
     merges = [tuple(merge.split(" ")) for merge in facts["tokenizer.ggml.merges"]]
     vocabulary = {token: number for number, token in enumerate(tokens)}

@@ -16,8 +16,8 @@ from torch import nn
 from workloads import load_model, parameter_shapes
 from workloads.array import Values
 from workloads.audio import read_wav
+from workloads.packages import WHISPER, package_file
 from workloads.transcribe import END, START, WITHOUT_TIMES, Vocabulary
-from workloads.whisper_weights import package_file
 
 FRAMES, POSITIONS, TOKENS = (
     slice(None, None, 250),
@@ -60,7 +60,7 @@ def oracle() -> nn.Module:
 @cache
 def heard() -> Heard:
     """Run the oracle on the speech, greedily, choosing as `workloads.transcribe` does."""
-    model, vocabulary = oracle(), Vocabulary.load(package_file("vocabulary.txt").parent)
+    model, vocabulary = oracle(), Vocabulary.load(package_file(WHISPER, "vocabulary.txt").parent)
     extract = transformers.WhisperFeatureExtractor()
     samples = read_wav(FIXTURES / "speech.wav")
     mel = extract(samples, sampling_rate=16_000, return_tensors="np").input_features  # [1, 80, F]

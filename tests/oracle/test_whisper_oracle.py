@@ -10,11 +10,11 @@ from make_whisper import FRAMES, POSITIONS, TOKENS, heard, oracle
 from workloads import load_model
 from workloads.answer import answer
 from workloads.audio import log_mel, read_wav
+from workloads.packages import WHISPER
 from workloads.transcribe import transcribe
-from workloads.whisper_weights import INSTALL, PACKAGE
 
 pytestmark = pytest.mark.skipif(
-    find_spec(PACKAGE) is None, reason=f"needs Whisper's weights: {INSTALL}"
+    find_spec(WHISPER.module) is None, reason=f"needs Whisper's weights: {WHISPER.remedy}"
 )
 
 

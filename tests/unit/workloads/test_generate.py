@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from workloads import Family, Model, ModelError, Phase, Role, generate, load_model
-from workloads.weights import glassllm_file
+from workloads.packages import GLASSLLM, package_file
 
 PROMPTS = ["Alice", "Alice was beginning to", "“Off with her head!” said the Queen.\n\nThe"]
 
@@ -31,7 +31,7 @@ def test_greedy_text_is_that_of_glassllm(english: Model, oracle: Any, prompt: st
 def test_float64_logits_agree_with_glassllm_in_float64_to_rounding(
     english: Model, oracle: Any
 ) -> None:
-    exact = glassllm.GlassLM.load(glassllm_file("en.npz"), dtype=np.float64)
+    exact = glassllm.GlassLM.load(package_file(GLASSLLM, "en.npz"), dtype=np.float64)
     ids = english.encode(PROMPTS[1])
     run = generate(english, ids, new_tokens=1, dtype="float64")
     assert np.abs(run.logits[0, 0] - exact.forward(ids).data[0, -1]).max() < 1e-12

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from workloads import Model, ModelError, load_model
-from workloads.g2p import g2p_file, g2p_weights
+from workloads.g2p import g2p_weights
+from workloads.packages import G2P, package_file
 from workloads.pronounce import LETTERS, PHONEMES, pronounce, spell
 
 FIXTURE = Path(__file__).parents[2] / "fixtures" / "recurrent" / "pronunciations.json"
@@ -26,7 +27,7 @@ def model_fixture() -> Model:
 
 @pytest.fixture(scope="module", name="stored")
 def stored_fixture() -> dict[str, np.ndarray]:
-    with np.load(g2p_file(), allow_pickle=False) as file:
+    with np.load(package_file(G2P, "checkpoint20.npz"), allow_pickle=False) as file:
         return {name: file[name] for name in file.files}
 
 
@@ -91,7 +92,7 @@ def test_a_file_that_does_not_fit_is_refused(
 @pytest.mark.parametrize("keep", [0, 1000, 3_000_000])
 def test_a_truncated_file_is_refused(model: Model, tmp_path: Path, keep: int) -> None:
     path = tmp_path / "short.npz"
-    path.write_bytes(g2p_file().read_bytes()[:keep])
+    path.write_bytes(package_file(G2P, "checkpoint20.npz").read_bytes()[:keep])
     with pytest.raises(ModelError, match=r"short.npz: not a readable npz file") as error:
         g2p_weights(model.config, "float32", path)
     assert "\n" not in str(error.value)
@@ -99,7 +100,7 @@ def test_a_truncated_file_is_refused(model: Model, tmp_path: Path, keep: int) ->
 
 @installed
 def test_a_damaged_file_is_refused(model: Model, tmp_path: Path) -> None:
-    content = bytearray(g2p_file().read_bytes())
+    content = bytearray(package_file(G2P, "checkpoint20.npz").read_bytes())
     content[len(content) // 2] ^= 0xFF
     path = tmp_path / "damaged.npz"
     path.write_bytes(content)
@@ -108,6 +109,9 @@ def test_a_damaged_file_is_refused(model: Model, tmp_path: Path) -> None:
 
 
 def test_a_missing_package_is_named_with_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("workloads.g2p.find_spec", lambda _: None)
-    with pytest.raises(ModelError, match="g2p-en is not installed; pip install --no-deps g2p-en"):
+    monkeypatch.setattr("workloads.packages.find_spec", lambda _: None)
+    with pytest.raises(
+        ModelError,
+        match=r"g2p-en==2.1.0 is not .*; make models, or pip install",
+    ):
         pronounce(load_model("g2p-en"), "hello")

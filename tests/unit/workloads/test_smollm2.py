@@ -62,7 +62,7 @@ def test_a_conversation_is_written_with_the_models_own_marks(smollm2: Model) -> 
 def test_smollm2_is_traced_without_its_package(
     smollm2: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("workloads.smollm2.find_spec", lambda _: None)
+    monkeypatch.setattr("workloads.packages.find_spec", lambda _: None)
     model = load_model("smollm2-135m-instruct")
     run = generate(model, prompt_tokens=3, new_tokens=1, execute=False)
     assert run.trace.weight_bytes == 134_515_008 * 4
