@@ -70,7 +70,7 @@ def test_an_empty_word_or_another_model_cannot_be_pronounced(model: Model) -> No
     [
         ("fc_w", None, r"holds nothing for head.weight.*\[256, 74\]"),
         ("fc_w", "T", r"\[74, 256\] for head.weight, the configuration says \[256, 74\]"),
-        ("enc_emb", "int64", "token.weight holds int64, not floating point"),
+        ("enc_emb", "int64", "token.weight is int64, not floating"),
         ("enc_emb", "object", "not a readable npz file"),
     ],
 )
