@@ -85,7 +85,7 @@ class Evaluator:
         if token in ("-", "+", "~"):
             inner = self._unary()
             return {"-": -inner, "+": inner, "~": ~inner}[token]
-        if token == "(":
+        if token == "(":  # noqa: S105 - no password
             inner = self._binary(0)
             self._close()
             return inner
@@ -94,7 +94,7 @@ class Evaluator:
         if token.startswith("'"):
             inside = token[1:-1]
             return ord(inside) if len(inside) == 1 else _ESCAPES.get(inside[1], ord(inside[1]))
-        if token[0].isdigit() and token[-1] not in "fb" or token[:2].lower() in ("0x", "0b"):
+        if (token[0].isdigit() and token[-1] not in "fb") or token[:2].lower() in ("0x", "0b"):
             return int(token, 0 if token[:2].lower() in ("0x", "0b") else 10)
         value = self._lookup(token)
         if value is None:

@@ -1,7 +1,7 @@
 """Pseudo-instructions: what the assembler writes in their place.
 
-Source: RISC-V Assembly Programmer's Manual, "Pseudo Instructions"; a `call` is one `jal`, as linkers
-leave it when the function is near.
+Source: RISC-V Assembly Programmer's Manual, "Pseudo Instructions"; a `call` is one `jal`, as
+linkers leave it when the function is near.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def load_immediate(register: str, value: int, xlen: Xlen) -> tuple[str, ...]:
     rest = low(value)
     if -(1 << 31) <= value < 1 << 31:
         add = "addi" if xlen == 32 else "addiw"
-        lines = (f"lui {register}, {high(value)}",)
+        lines: tuple[str, ...] = (f"lui {register}, {high(value)}",)
         return (*lines, f"{add} {register}, {register}, {rest}") if rest else lines
     upper = (value - rest) >> 12
     zeros = (upper & -upper).bit_length() - 1

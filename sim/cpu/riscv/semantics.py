@@ -17,8 +17,10 @@ OPERATIONS: Mapping[str, Operation] = {**INTEGER_OPERATIONS, **FLOAT_OPERATIONS}
 
 
 def result(instruction: Instruction, values: Sequence[int], xlen: Xlen) -> int:
-    """Return what an instruction without memory access writes to its destination."""
+    """Return what an instruction without memory access writes to its destination, 0 if nothing."""
     operation = instruction.operation
+    if operation.kind is Kind.BRANCH:
+        return 0
     if operation.kind in (Kind.JUMP, Kind.INDIRECT):
         return wrap(xlen, instruction.address + INSTRUCTION_BYTES)
     arguments: list[object] = list(values)
