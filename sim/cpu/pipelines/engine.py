@@ -242,38 +242,33 @@ class Pipeline:
 
     def _advance(self) -> None:
         """Hand on, from the last stage to the first; a held stage holds all before it."""
-        held: StallCause | None = None
+        held = False
         stages = self.spec.stages
         call_waits, missing = self._call_waits(), self._operands_missing()
         self.slots["WB"] = _Slot()
-        for index in range(len(stages) - 2, -1, -1):
-            stage, following = stages[index], stages[index + 1]
+        for stage, following in reversed(list(zip(stages, stages[1:], strict=False))):
+            if held:
+                continue
+            cause = None
             if stage == "EX" and call_waits:
-                held = StallCause.SYNCHRONISATION
-            if stage == self.spec.read_stage and missing and held is None:
-                held = StallCause.DATA_DEPENDENCY
+                cause = StallCause.SYNCHRONISATION
+            elif stage == self.spec.read_stage and missing:
+                cause = StallCause.DATA_DEPENDENCY
                 self.stall_cycles += 1
-            if held is not None:
-                if not self.slots[following].flights and not self._holds(following, held):
-                    self.slots[following] = _Slot(cause=held)
+            if cause is not None:
+                held = True
+                self.slots[following] = _Slot(cause=cause)
                 continue
             moving = self.slots[stage]
+            self.slots[following] = moving
             self.slots[stage] = _Slot(cause=moving.cause)
             if self._splits(stage, moving):
-                second = moving.flights.pop()
-                self.slots[stage] = _Slot([second])
-                self.slots[following] = moving
-                held = StallCause.STRUCTURAL
-                continue
-            if stage == "IF":
+                held = True
+                self.slots[stage] = _Slot([moving.flights.pop()])
+            elif stage == "IF":
                 self._predict(moving)
-            self.slots[following] = moving
-        if held is None:
+        if not held:
             self._fetch()
-
-    def _holds(self, stage: str, cause: StallCause) -> bool:
-        """Whether an empty stage is empty for an older reason of its own."""
-        return self.slots[stage].cause is not cause and bool(self.slots[stage].flights)
 
     def _splits(self, stage: str, slot: _Slot) -> bool:
         """Whether only the first of two may go on."""
@@ -311,17 +306,13 @@ class Pipeline:
             index = self.program.index_of((address or 0) + place * INSTRUCTION_BYTES)
             if index is None:
                 break
-            flight = Flight(
-                instruction=self.program.instructions[index], number=len(self.flights)
-            )
+            flight = Flight(instruction=self.program.instructions[index], number=len(self.flights))
             self.flights.append(flight)
             slot.flights.append(flight)
         self.slots["IF"] = slot
 
 
-def run_pipeline(
-    spec: PipelineSpec, program: Program, *, limit: int = CYCLE_LIMIT
-) -> PipelineRun:
+def run_pipeline(spec: PipelineSpec, program: Program, *, limit: int = CYCLE_LIMIT) -> PipelineRun:
     """Run a program on a machine; ExecutionError for what no program may do, naming the line."""
     if spec.organisation != "pipelined":
         return run_sequential(spec, program, limit=limit)

@@ -31,6 +31,8 @@ def run_sequential(spec: PipelineSpec, program: Program, *, limit: int) -> Pipel
                 raise SpecError(
                     f"{spec.name}: `visits` does not say which stages '{kind}' passes; add it"
                 )
+        if machine.exit_code is not None and spec.exit_state:
+            stages = stages[: stages.index(spec.exit_state)]
         for stage in stages:
             flight.stay(stage, cycle)
             cycle += 1

@@ -37,7 +37,9 @@ class PredictorSpec(Strict):
     @model_validator(mode="after")
     def _fits(self) -> Self:
         if self.initial >= 1 << self.counter_bits:
-            raise ValueError(f"a counter of {self.counter_bits} bits cannot start at {self.initial}")
+            raise ValueError(
+                f"a counter of {self.counter_bits} bits cannot start at {self.initial}"
+            )
         return self
 
 
@@ -73,10 +75,10 @@ class PipelineSpec(Strict):
     predictor: PredictorSpec | None = None
     """None: the next instruction in memory is fetched."""
     visits: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
-    """Of a multi-cycle machine: the stages that each kind of instruction, or a mnemonic that differs
-    from its kind, passes, a cycle each."""
+    """Of a multi-cycle machine: the stages, a cycle each, that every kind of instruction passes, or
+    a mnemonic that differs from its kind."""
     exit_state: str = ""
-    """Of a multi-cycle machine: where the exit call stands when the clock stops."""
+    """Of a multi-cycle machine: the stage on whose entry the exit call stops the clock."""
     text_base: int = Field(default=0, ge=0)
 
     @model_validator(mode="after")

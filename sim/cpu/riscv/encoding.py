@@ -57,9 +57,7 @@ def read_instruction(
         raise AssemblyError(f"{where}: unknown instruction '{mnemonic}'{hint}")
     if operation.only_rv64 and xlen == 32:
         raise AssemblyError(f"{where}: '{mnemonic}' needs RV64; assemble with xlen=64")
-    reader = _Reader(
-        name, operation, address=address, where=where, xlen=xlen, value=value
-    )
+    reader = _Reader(name, operation, address=address, where=where, xlen=xlen, value=value)
     letters = operation.operands
     rounding = Rounding.RNE
     if letters.endswith("r"):
