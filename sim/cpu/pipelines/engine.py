@@ -8,6 +8,7 @@ instruction: without forwarding and interlock it computes with what it has read,
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from sim.cpu.pipelines.issue import may_pair
 from sim.cpu.pipelines.predictor import Predictor
@@ -246,7 +247,7 @@ class Pipeline:
         stages = self.spec.stages
         call_waits, missing = self._call_waits(), self._operands_missing()
         self.slots["WB"] = _Slot()
-        for stage, following in reversed(list(zip(stages, stages[1:], strict=False))):
+        for stage, following in reversed(list(pairwise(stages))):
             if held:
                 continue
             cause = None

@@ -18,7 +18,7 @@ from sim.cpu.riscv.integers import signed, wrap
 from sim.cpu.riscv.memory import ExecutionError, Memory
 from sim.cpu.riscv.operation import Kind
 from sim.cpu.riscv.program import INSTRUCTION_BYTES, Instruction, Program
-from sim.cpu.riscv.registers import A0, A7, REGISTERS, SP
+from sim.cpu.riscv.registers import A0, A7, REGISTERS, SP, ZERO
 from sim.cpu.riscv.semantics import data_address, next_address, result
 
 STACK_TOP, STACK_BYTES = 0x7FFF_FFF0, 2**20
@@ -138,7 +138,8 @@ class Machine:
         return result(instruction, values, self.program.xlen)
 
     def _control_register(self, instruction: Instruction, values: list[int]) -> int:
-        number, writes = instruction.immediate, bool(instruction.sources[0])
+        number = instruction.immediate
+        writes = instruction.mnemonic == "csrrw" or instruction.sources[0] != ZERO
         if number in _COUNTERS and not writes:
             return self.retired
         if number == _HART_ID and not writes:
