@@ -233,9 +233,9 @@ class _Layout:
     def program(self, source: tuple[str, ...]) -> Program:
         """Evaluate all operands."""
         instructions = tuple(self._read(statement) for statement in self.statements[".text"])
+        data = b"".join(self._bytes(statement) for statement in self.statements[".data"])
         if not instructions:
             raise AssemblyError(f"{self.name}: the text has no instruction")
-        data = b"".join(self._bytes(statement) for statement in self.statements[".data"])
         entries = [self.symbols[label] for label in ENTRIES if label in self.symbols]
         return Program(
             name=self.name,

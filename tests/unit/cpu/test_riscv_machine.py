@@ -97,5 +97,7 @@ def test_what_no_program_may_do_names_the_line(text, message):
 
 
 def test_a_lenient_memory_has_every_address_and_starts_with_zeros():
-    run = execute(assemble("li t0, 3\nlw a0, 0(t0)\nsw t0, 0(t0)\nlw a1, 0(t0)\nebreak"), lenient=True)
+    run = execute(
+        assemble("li t0, 3\nlw a0, 0(t0)\nsw t0, 0(t0)\nlw a1, 0(t0)\nebreak"), lenient=True
+    )
     assert (run.registers[10], run.registers[11]) == (0, 3)
