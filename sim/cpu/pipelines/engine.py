@@ -193,7 +193,8 @@ class Pipeline:
                     address,
                     target,
                     conditional=conditional,
-                    taken=not conditional or flight.next_address != address + INSTRUCTION_BYTES,
+                    taken=not conditional
+                    or bool(operation.function(self.program.xlen, *flight.values)),
                     correct=correct,
                 )
             if not correct:

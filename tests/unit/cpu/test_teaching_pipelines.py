@@ -144,7 +144,9 @@ def test_two_bits_forgive_one_exception_and_one_bit_pays_twice():
 
 def test_history_learns_an_alternation_that_two_bits_cannot():
     gap = "nop\n" * 4  # what is resolved in MEM, a fetch sooner does not know yet
-    text = f"li t0, 100\nl: andi t1, t0, 1\n{gap}beqz t1, e\ne: addi t0, t0, -1\n{gap}bnez t0, l"
+    text = (
+        f"li t0, 100\nl: andi t1, t0, 1\n{gap}beqz t1, e\nnop\ne: addi t0, t0, -1\n{gap}bnez t0, l"
+    )
     wrong = {}
     for name in ("predict-2-bit", "predict-2-bit-history", "predict-gshare"):
         result = run(name, text)
@@ -168,7 +170,7 @@ def test_history_learns_an_alternation_that_two_bits_cannot():
 )
 def test_what_may_start_together_on_the_dual_issue_machine(pair, together):
     flights = run("six-stage-dual", pair).flights[:2]
-    first, second = (dict((s, begin) for s, begin, _ in f.stamps) for f in flights)
+    first, second = ({stage: begin for stage, begin, _ in f.stamps} for f in flights)
     assert (first["II"] == second.get("II")) == together
 
 
