@@ -47,7 +47,7 @@ def programs(draw):
     )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(text=programs(), sizes=st.tuples(st.integers(0, 3), st.integers(0, 3), st.booleans()))
 def test_every_instruction_enters_every_stage_in_the_same_cycle(text, sizes):
     for name in COMPILED:

@@ -37,7 +37,10 @@ DEST, SOURCE, LATE, CONTROL, CONDITIONAL, TARGET, WRITES, CALL = 0, 1, 4, 5, 6, 
 """Columns of a program's table; sources take three, 0 is none. LATE: a result after MEM."""
 COLUMNS = 10
 
+FORWARDING, RESOLVE, WAITS, SCHEME, BITS, INITIAL, HISTORY, ADDRESS, BUFFER, XOR = range(10)
+"""Places of a machine's rules: bits are those of a counter and of what numbers it."""
 SCHEMES = ("none", "not-taken", "taken", "backward-taken", "counter")
+TAKEN, BACKWARD_TAKEN, COUNTER = range(2, 5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,27 +120,24 @@ def _table(program: Program) -> Ints:
 
 @njit(cache=True)
 def _counter(rules: Ints, address: int, history: int) -> int:
-    part = (address >> 2) & ((1 << rules[7]) - 1)
-    if rules[9]:
-        return part ^ history
-    return (history << rules[7]) | part
+    part = (address >> 2) & ((1 << rules[ADDRESS]) - 1)
+    if rules[XOR]:
+        return int(part ^ history)
+    return int((history << rules[ADDRESS]) | part)
 
 
 @njit(cache=True)
 def _predicted(rules: Ints, address: int, entries: Ints, counters: Ints, history: int) -> int:
     """Return the address that follows in the predictor's eyes; an entry is its columns."""
-    entry = entries[(address >> 2) & ((1 << rules[8]) - 1)]
+    entry = entries[(address >> 2) & ((1 << rules[BUFFER]) - 1)]
     following = address + INSTRUCTION_BYTES
-    if rules[3] == 0 or entry[0] != address:
+    if rules[SCHEME] == 0 or entry[0] != address:
         return following
-    if not entry[2] or rules[3] == 2:
-        return int(entry[1])
-    if rules[3] == 3:
+    taken = not entry[2] or rules[SCHEME] == TAKEN
+    if not taken and rules[SCHEME] == BACKWARD_TAKEN:
         taken = entry[1] <= address
-    elif rules[3] == 4:
-        taken = counters[_counter(rules, address, history)] >= 1 << (rules[4] - 1)
-    else:
-        taken = False
+    elif not taken and rules[SCHEME] == COUNTER:
+        taken = counters[_counter(rules, address, history)] >= 1 << (rules[BITS] - 1)
     return int(entry[1]) if taken else following
 
 
@@ -146,13 +146,13 @@ def _learn(  # noqa: PLR0917 - the predictor's tables and what they learn
     rules: Ints, row: Ints, event: Ints, entries: Ints, counters: Ints, history: int
 ) -> int:
     """Take in one resolved (address, target, taken); return the new history."""
-    place = entries[(event[0] >> 2) & ((1 << rules[8]) - 1)]
+    place = entries[(event[0] >> 2) & ((1 << rules[BUFFER]) - 1)]
     place[0], place[1], place[2] = event[0], event[1], row[CONDITIONAL]
     if row[CONDITIONAL]:
         number = _counter(rules, event[0], history)
         moved = counters[number] + (1 if event[2] else -1)
-        counters[number] = min(max(moved, 0), (1 << rules[4]) - 1)
-    return ((history << 1) | event[2]) & ((1 << rules[6]) - 1)
+        counters[number] = min(max(moved, 0), (1 << rules[BITS]) - 1)
+    return int(((history << 1) | event[2]) & ((1 << rules[HISTORY]) - 1))
 
 
 @njit(cache=True)
@@ -165,55 +165,61 @@ def _walk(  # noqa: C901, PLR0917 - one pass, its state in locals
     stamps: Ints,
 ) -> tuple[int, int, int]:
     """Return the last entry into MEM, branches and jumps resolved, and right predictions."""
-    forwarding, resolve, waits = rules[0], rules[1], rules[2]
+    forwarding, resolve, waits = rules[FORWARDING], rules[RESOLVE], rules[WAITS]
     ready = np.zeros(REGISTERS, dtype=np.int64)
-    entries = np.full((1 << rules[8], 3), -1, dtype=np.int64)
-    counters = np.full(1 << (rules[6] + rules[7]), rules[5], dtype=np.int64)
+    entries = np.full((1 << rules[BUFFER], 3), -1, dtype=np.int64)
+    counters = np.full(1 << (rules[HISTORY] + rules[ADDRESS]), rules[INITIAL], dtype=np.int64)
     # What is not yet known to the predictor: at most the instructions between IF and MEM.
     events = np.zeros((8, 5), dtype=np.int64)
-    first = after = 0
-    history = total = hits = 0
-    before = np.zeros(STAGES, dtype=np.int64)
-    into = np.zeros(STAGES, dtype=np.int64)
-    redirect, last_write = np.int64(0), np.int64(-2)
+    first = after = history = total = hits = 0
+    predicts = rules[SCHEME] > 0
+    fetch = decode = execute = memory = write = redirect = np.int64(0)
+    last_write = np.int64(-2)
     for step in range(len(indices)):
-        row = table[indices[step]]
-        address = base + indices[step] * INSTRUCTION_BYTES
-        into[IF] = max(before[ID], redirect)
-        into[ID] = max(into[IF] + 1, before[EX]) if step else into[IF] + 1
-        into[EX] = max(into[ID] + 1, before[MEM])
-        for place in range(3):
-            into[EX] = max(into[EX], ready[row[SOURCE + place]])
-        into[MEM] = into[EX] + 1
-        if row[CALL] and waits:
-            into[MEM] = max(into[MEM], last_write + 2)
-        into[WB] = into[MEM] + 1
-        if row[DEST]:
-            late = into[MEM] if row[LATE] else np.int64(-1)
-            ready[row[DEST]] = (late if forwarding else into[WB]) + 1
-        if row[WRITES]:
-            last_write = into[WB]
+        index = indices[step]
+        fetch = max(decode, redirect)
+        decode = max(fetch + 1, execute)
+        execute = max(
+            decode + 1,
+            memory,
+            ready[table[index, SOURCE]],
+            ready[table[index, SOURCE + 1]],
+            ready[table[index, SOURCE + 2]],
+        )
+        memory = execute + 1
+        if waits and table[index, CALL]:
+            memory = max(memory, last_write + 2)
+        write = memory + 1
+        if table[index, DEST]:
+            late = memory if table[index, LATE] else np.int64(-1)
+            ready[table[index, DEST]] = (late if forwarding else write) + 1
+        if table[index, WRITES]:
+            last_write = write
+        if len(stamps):
+            stamps[step, :] = (fetch, decode, execute, memory, write)
         redirect = np.int64(0)
-        while first < after and events[first & 7, 3] <= into[ID] - 1:
-            event = events[first & 7]
-            history = _learn(rules, table[event[4]], event, entries, counters, history)
-            first += 1
+        if not table[index, CONTROL]:
+            continue
+        address = base + index * INSTRUCTION_BYTES
+        following = address + INSTRUCTION_BYTES
         if step + 1 < len(indices):
             following = base + indices[step + 1] * INSTRUCTION_BYTES
-        else:
-            following = address + INSTRUCTION_BYTES
-        if row[CONTROL]:
-            right = _predicted(rules, address, entries, counters, history) == following
-            total += 1
-            hits += right
-            if not right:
-                redirect = into[resolve] + 1
+        guess = address + INSTRUCTION_BYTES
+        resolved = memory if resolve == MEM else execute
+        if predicts:
+            while first < after and events[first & 7, 3] < decode:
+                event = events[first & 7]
+                history = _learn(rules, table[event[4]], event, entries, counters, history)
+                first += 1
+            guess = _predicted(rules, address, entries, counters, history)
             event = events[after & 7]
-            event[0], event[3], event[4] = address, into[resolve], indices[step]
-            event[1] = row[TARGET] if row[CONDITIONAL] else following
+            event[0], event[3], event[4] = address, resolved, index
+            event[1] = table[index, TARGET] if table[index, CONDITIONAL] else following
             event[2] = went[step]
             after += 1
-        if len(stamps):
-            stamps[step] = into
-        before[:] = into
-    return before[MEM], total, hits
+        total += 1
+        if guess == following:
+            hits += 1
+        else:
+            redirect = resolved + 1
+    return int(memory), int(total), int(hits)
