@@ -49,14 +49,18 @@ class _Statement:
 
 
 def assemble_file(
-    path: Path, *, xlen: Xlen = 32, symbols: Mapping[str, int] | None = None
+    path: Path,
+    *,
+    xlen: Xlen = 32,
+    symbols: Mapping[str, int] | None = None,
+    text_base: int = TEXT_BASE,
 ) -> Program:
     """Assemble a file; AssemblyError also where it cannot be read."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise AssemblyError(f"{path}: cannot be read ({error})") from error
-    return assemble(text, xlen=xlen, name=str(path), symbols=symbols)
+    return assemble(text, xlen=xlen, name=str(path), symbols=symbols, text_base=text_base)
 
 
 def assemble(
