@@ -14,6 +14,7 @@ from reports.commands.catalogue import machines, show
 from reports.commands.compare import compare
 from reports.commands.memory import memory
 from reports.commands.models import models
+from reports.commands.pipeline import pipeline
 from reports.commands.run import run
 from reports.commands.sharing import sharing
 from reports.commands.systolic import systolic
@@ -59,7 +60,19 @@ def commands(ctx: click.Context) -> None:
         click.echo(ctx.get_help())
 
 
-for _command in (compare, run, trace, machines, models, show, memory, sharing, systolic, validate):
+for _command in (
+    compare,
+    run,
+    trace,
+    machines,
+    models,
+    show,
+    memory,
+    sharing,
+    pipeline,
+    systolic,
+    validate,
+):
     commands.add_command(_command)
 
 

@@ -115,7 +115,9 @@ class Report:
 
 def run_suite(suite: Suite, data_path: Path, where: Sequence[tuple[str, str]] = ()) -> Report:
     """Run one suite on the tables in a folder; SpecError where they cannot be used."""
-    rows = select(read_tables(data_path, suite.pattern, suite.columns), where)
+    tables = read_tables(data_path, suite.pattern, suite.columns)
+    extra_rows = getattr(suite, "extra_rows", None)  # references that are files of their own
+    rows = select([*tables, *(extra_rows(data_path) if extra_rows else ())], where)
     outcomes = tuple(outcome for row in rows if (outcome := suite.outcome(row)) is not None)
     if not outcomes:
         raise SpecError(

@@ -1,0 +1,114 @@
+"""Teaching pipelines as data: one YAML file each, in this folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from sim.cpu.riscv.operation import Kind
+from sim.cpu.riscv.semantics import OPERATIONS
+from sim.errors import SpecError, did_you_mean
+from sim.spec import Strict, read_yaml, validate
+
+FOLDER = Path(__file__).parent
+
+
+class PredictorSpec(Strict):
+    """A branch predictor in IF, with a branch target buffer."""
+
+    scheme: Literal["not-taken", "taken", "backward-taken", "counter"]
+    """`counter` learns; the others are fixed."""
+    counter_bits: int = Field(default=2, ge=1, le=4)
+    """Of each saturating counter."""
+    initial: int = Field(default=0, ge=0)
+    """What counters start with; 0 is strongly not taken."""
+    history_bits: int = Field(default=0, ge=0, le=16)
+    """Last outcomes, of all control flow, that choose the counter with the address."""
+    combine: Literal["concatenate", "xor"] = "concatenate"
+    """How history and address make the counter's number; `xor` is gshare."""
+    address_bits: int = Field(ge=0, le=16)
+    """Of the instruction's address, above its lowest two, in the counter's number."""
+    buffer_bits: int = Field(ge=0, le=16)
+    """2 to this power is the number of entries of the branch target buffer."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.initial >= 1 << self.counter_bits:
+            raise ValueError(
+                f"a counter of {self.counter_bits} bits cannot start at {self.initial}"
+            )
+        return self
+
+
+class PipelineSpec(Strict):
+    """One machine that executes RISC-V, for teaching."""
+
+    name: str
+    title: str
+    description: str
+    sources: Mapping[str, str]
+    organisation: Literal["single-cycle", "multi-cycle", "pipelined"]
+    stages: tuple[str, ...] = Field(min_length=1)
+    """From fetch to write-back."""
+    width: int = Field(default=1, ge=1, le=2)
+    """Instructions fetched and issued a cycle."""
+    read_stage: str = "ID"
+    """Where registers are read and hazards are found."""
+    call_stage: str = "EX"
+    """Where environment calls are done."""
+    resolve_stage: str = "EX"
+    """Where a wrong next address is found; fetching goes on right a cycle later."""
+    forwarding: bool = False
+    """Whether results go from MEM and WB to EX past the register file."""
+    interlock: bool = False
+    """Whether an instruction waits for operands; without, it takes what it finds."""
+    call_waits_for_writes: bool = False
+    """Whether an environment call waits until older instructions have left MEM and WB, if they are
+    of a form that writes a register."""
+    drains: bool = True
+    """Whether the clock goes on after the exit call until it has left the pipeline."""
+    counts_exit: bool = True
+    """Whether the exit call counts as retired."""
+    predictor: PredictorSpec | None = None
+    """None: the next instruction in memory is fetched."""
+    visits: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
+    """Of a multi-cycle machine: the stages, a cycle each, that every kind of instruction passes, or
+    a mnemonic that differs from its kind."""
+    exit_state: str = ""
+    """Of a multi-cycle machine: the stage on whose entry the exit call stops the clock."""
+    text_base: int = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.organisation == "multi-cycle" and not self.visits:
+            raise ValueError("a multi-cycle machine needs `visits`")
+        for key in self.visits:
+            if key not in list(Kind) and key not in OPERATIONS:
+                hint = did_you_mean(key, [*Kind, *OPERATIONS])
+                raise ValueError(f"`visits` has no kind or mnemonic '{key}'{hint}")
+        if self.organisation != "pipelined":
+            return self
+        if self.stages[0] != "IF" or self.stages[-3:] != ("EX", "MEM", "WB"):
+            raise ValueError("a pipeline begins with IF and ends with EX, MEM, WB")
+        for stage in (self.read_stage, self.call_stage, self.resolve_stage):
+            if stage not in self.stages:
+                raise ValueError(f"stage '{stage}' is not among {', '.join(self.stages)}")
+        if self.stages.index(self.read_stage) + 1 != self.stages.index("EX"):
+            raise ValueError("registers are read in the stage before EX; mend `read_stage`")
+        return self
+
+
+def pipeline_names() -> tuple[str, ...]:
+    """Names of the machines in this folder."""
+    return tuple(sorted(path.stem for path in FOLDER.glob("*.yaml")))
+
+
+def load_pipeline(name: str | Path) -> PipelineSpec:
+    """Read a machine by its name here, or any file; SpecError says what is wrong with it."""
+    path = name if isinstance(name, Path) else FOLDER / f"{name}.yaml"
+    if not isinstance(name, Path) and name not in pipeline_names():
+        raise SpecError(f"no pipeline is named '{name}'{did_you_mean(name, pipeline_names())}")
+    return validate(PipelineSpec, read_yaml(path), path)
