@@ -8,6 +8,7 @@ from pathlib import Path
 from sim.validation.cache import CacheSuite
 from sim.validation.dram import DramSuite
 from sim.validation.measured import GPUS, TPUS, MeasuredSuite
+from sim.validation.ooo import OooSuite
 from sim.validation.suite import Report, Suite, find_suite, run_suite
 from sim.validation.systolic import SystolicSuite
 
@@ -15,6 +16,7 @@ SUITES: dict[str, Suite] = {
     "systolic": SystolicSuite(),
     "cache": CacheSuite(),
     "dram": DramSuite(),
+    "ooo": OooSuite(),
     "tpu": MeasuredSuite(name="tpu", devices=TPUS, attention=True),
     "gpu": MeasuredSuite(name="gpu", devices=GPUS, attention=False),
 }

@@ -198,7 +198,7 @@ class _Builder:
             return start
         op = self.micro_ops[start]
         for place, register in enumerate(reads):
-            source = self._source(register, each.cost_class, accumulator=place == 0)
+            source = self._source(register, each.cost_class, each.width_bits * (place == 0))
             if source is not None and source not in op.sources:
                 op.sources.append(source)
         if start > first:
@@ -228,17 +228,17 @@ class _Builder:
                 op.sources.append(Source(len(self.micro_ops) - 1, 0))
             self.micro_ops.append(op)
 
-    def _source(
-        self, register: str, consumer: str, *, accumulator: bool = False
-    ) -> Source | None:
+    def _source(self, register: str, consumer: str, accumulator_bits: int = 0) -> Source | None:
+        """Return who makes a register; of an accumulator, the width says when it is read."""
         value = self.values.get(register)
         if value is None:
             return None
         source = Source(value.producer, self.iteration - value.iteration, -value.late_cycles)
         producer = self._producer_class(value.producer)
-        early = self.core.accumulate_early_cycles.get(consumer, 0)
-        if accumulator and producer == consumer:
-            source.early_cycles += early
+        if accumulator_bits and producer == consumer:
+            by_class = self.core.accumulate_early_cycles
+            both = f"{consumer}.{accumulator_bits}"
+            source.early_cycles += by_class.get(both, by_class.get(consumer, 0))
         for advance in self.core.advances:
             named = "*" in advance.producers or producer in advance.producers
             if named and consumer in advance.consumers:
@@ -272,7 +272,9 @@ class _Builder:
         self._slots(self.core.extra_micro_ops.get("post_increment", 0))
         if self.core.post_increment_ports:
             source = self._source(base, "address")
-            op = MicroOp(self.number, (Need(units=self.core.post_increment_ports),), 1, "alu")
+            latency = self.core.post_increment_cycles.get(self.micro_ops[first].cost_class, 1)
+            needs = (Need(units=self.core.post_increment_ports),)
+            op = MicroOp(self.number, needs, latency, "alu")
             op.sources = [source] if source else []
             op.slot = len(self.slots) - 1
             self.micro_ops.append(op)

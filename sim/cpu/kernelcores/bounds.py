@@ -68,13 +68,19 @@ def bounds_of(body: Body) -> Bounds:
     ports, ports_of = _busiest(demands)
     dependencies, chain = _slowest_cycle(body)
     memory = [d for d in demands if d[0] <= set(core.memory_ports)]
+    divides = [
+        (frozenset(need.units), need.cycles)
+        for op in body.micro_ops
+        for need in op.needs
+        if need.cycles > 1 and op.cost_class.removeprefix("f").startswith(("div", "sqrt"))
+    ]
     return Bounds(
         front_end=_front_end(body),
         ports=ports,
         ports_of=ports_of,
         dependencies=dependencies,
         chain=chain,
-        divider=_busiest([d for d in demands if d[1] > 1 or d[0] <= set(core.dividers)])[0],
+        divider=_busiest(divides)[0],
         memory=_busiest(memory)[0],
     )
 

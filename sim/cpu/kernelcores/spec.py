@@ -96,9 +96,12 @@ class CoreSpec(Strict):
     """Micro-ops that count at dispatch beyond those that execute; `post_increment` and classes."""
     post_increment_ports: tuple[str, ...] = ()
     """Where a pointer's write-back executes; empty: as part of the access."""
+    post_increment_cycles: Mapping[str, int] = Field(default_factory=dict)
+    """By class of the access, how long such a write-back takes; 1 for others."""
     advances: tuple[AdvanceSpec, ...] = ()
     accumulate_early_cycles: Mapping[str, int] = Field(default_factory=dict)
-    """By class: an accumulator is read so many cycles after the other operands."""
+    """By class, or class and width as `fmla.128`: an accumulator is read so many cycles after the
+    other operands."""
     out_of_order_write_back: tuple[str, ...] = ()
     """In order: classes that need not wait for older results."""
     first_in_group: tuple[str, ...] = ()
