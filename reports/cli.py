@@ -12,6 +12,7 @@ import click
 
 from reports.commands.catalogue import machines, models, show
 from reports.commands.compare import compare
+from reports.commands.kernel import kernel
 from reports.commands.memory import memory
 from reports.commands.run import run
 from reports.commands.sharing import sharing
@@ -58,7 +59,11 @@ def commands(ctx: click.Context) -> None:
         click.echo(ctx.get_help())
 
 
-for _command in (compare, run, trace, machines, models, show, memory, sharing, systolic, validate):
+_COMMANDS = (
+    *(compare, run, trace, machines, models, show, memory, sharing, systolic),
+    *(kernel, validate),
+)
+for _command in _COMMANDS:
     commands.add_command(_command)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from sim.cpu.kernelcores.text import (
     Address,
@@ -28,7 +29,7 @@ _ELEMENT_BITS = {"b": 8, "h": 16, "s": 32, "d": 64, "q": 128}
 
 def parse_aarch64(text: str, name: str) -> Kernel:
     """Read a kernel; KernelError names file, line and remedy."""
-    return kernel_of(name, ISA, read_lines(text, name, r"//|;"), _instruction)
+    return kernel_of(name, ISA, read_lines(text, name, r"//|;|^\s*#"), _instruction)
 
 
 def register_of(text: str) -> tuple[str, int]:
@@ -53,14 +54,7 @@ def register_of(text: str) -> tuple[str, int]:
 
 def _instruction(line: Line) -> KernelInstruction:
     operands, post = _without_post_increment(line)
-    line = Line(
-        where=line.where,
-        number=line.number,
-        text=line.text,
-        mnemonic=line.mnemonic,
-        operands=operands,
-        labels=line.labels,
-    )
+    line = replace(line, operands=operands)
     form = _fitting_form(line)
     reads: list[str] = []
     writes: list[str] = []
@@ -81,7 +75,7 @@ def _instruction(line: Line) -> KernelInstruction:
     width = bits[0] if bits else 64
     if address is not None:
         transfers = sum(role in "wr" for role in form.operands)
-        address = _sized(address, transfers * width // 8)
+        address = replace(address, bytes=transfers * width // 8)
     stores = form.memory_class.startswith("store")
     vector = any(register.startswith("v") for register in (*reads, *writes))
     return KernelInstruction(
@@ -98,16 +92,6 @@ def _instruction(line: Line) -> KernelInstruction:
         moves=form.idiom == "move" and bool(reads),
         branch=form.cost_class == "branch",
         steps=_steps(line),
-    )
-
-
-def _sized(address: Address, size: int) -> Address:
-    return Address(
-        registers=address.registers,
-        scale=address.scale,
-        offset=address.offset,
-        bytes=size,
-        post_increment=address.post_increment,
     )
 
 

@@ -42,9 +42,7 @@ class Aliases:
         """Take note of a store."""
         self.stores.append((self._place(address), address.bytes, micro_op, number, iteration))
 
-    def store_before(
-        self, address: Address, number: int, iteration: int
-    ) -> tuple[int, int] | None:
+    def store_before(self, address: Address, number: int, iteration: int) -> tuple[int, int] | None:
         """Return micro-op and iteration of the youngest older store that overlaps a load."""
         origins, scale, offset = self._place(address)
         for (others, other_scale, start), size, micro_op, writer, when in reversed(self.stores):

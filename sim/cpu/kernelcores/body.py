@@ -30,7 +30,8 @@ class MicroOp:
     """One unit of execution.
 
     Models: needs, latency, operands; the slot at rename that it shares with what it is fused to.
-    Ignores: values.
+    Ignores: values; that a comparison with memory may fuse with a branch; that an indexed address
+    may keep a load apart from its arithmetic.
     Source: as the core's file and tables say.
     """
 
@@ -73,11 +74,11 @@ class _Value:
 
 
 def build_body(kernel: Kernel, core: CoreSpec) -> Body:
-    """Resolve a kernel on a core; KernelError where it is of another instruction set or a cost is
-    missing."""
+    """Resolve a kernel on a core; KernelError for another instruction set or a missing cost."""
     if kernel.isa != core.isa:
         raise KernelError(
-            f"{kernel.name}: is {kernel.isa}, but {core.name} executes {core.isa}; take another core"
+            f"{kernel.name}: is {kernel.isa}, but {core.name} executes {core.isa}; "
+            "take another core"
         )
     builder = _Builder(kernel, core)
     for iteration in range(PASSES):
@@ -106,18 +107,20 @@ class _Builder:
         self.earlier, self.micro_ops, self.slots = self.micro_ops, [], []
         instructions = self.kernel.instructions
         for self.number, instruction in enumerate(instructions):
-            after = instructions[self.number + 1 :]
-            if after and after[0].branch and instruction.mnemonic in self.core.macro_fusion:
+            if self._fuses(self.number + 1):
                 continue
-            fused = instructions[self.number - 1] if self._fuses_before() else None
+            fused = instructions[self.number - 1] if self._fuses(self.number) else None
             self._instruction(instruction, fused)
             self.aliases.step(instruction, self.number, iteration)
 
-    def _fuses_before(self) -> bool:
-        instruction = self.kernel.instructions[self.number]
-        if not instruction.branch or self.number == 0:
+    def _fuses(self, number: int) -> bool:
+        """Whether an instruction is a branch that is fused with the one before it."""
+        instructions = self.kernel.instructions
+        if not 0 < number < len(instructions) or not instructions[number].branch:
             return False
-        return self.kernel.instructions[self.number - 1].mnemonic in self.core.macro_fusion
+        before = instructions[number - 1]
+        in_memory = before.load is not None or before.store is not None
+        return before.mnemonic in self.core.macro_fusion and not in_memory
 
     def _instruction(self, each: KernelInstruction, fused: KernelInstruction | None) -> None:
         if self._eliminated(each):
@@ -133,11 +136,6 @@ class _Builder:
         parts = self._compute(each, reads, first) if each.cost_class else None
         if each.store is not None:
             self._store(each, each.store, reads)
-        if fused is not None and fused.load is not None:
-            raise KernelError(
-                f"{self.kernel.name}, line {fused.line}: '{fused.text}' fuses with a branch and "
-                "loads, which is not modelled; load into a register first"
-            )
         writes = (*each.writes, *(fused.writes if fused else ()))
         last = len(self.micro_ops) - 1
         self._assign_slots(first, each, parts)
@@ -174,7 +172,9 @@ class _Builder:
         store = self.aliases.store_before(address, self.number, self.iteration)
         if store is not None:
             load.sources.append(Source(store[0], self.iteration - store[1]))
-            load.latency = self.core.store_forward_cycles
+            # the store itself has executed by then
+            stored = (*self.earlier, *self.micro_ops)[store[0]].latency
+            load.latency = max(1, self.core.store_forward_cycles - stored)
 
     def _chases(self, each: KernelInstruction, address: Address, source: Source) -> bool:
         return (

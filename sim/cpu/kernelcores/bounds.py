@@ -49,10 +49,13 @@ class Bounds:
         """No run can be faster."""
         return max(self.as_dict().values())
 
-    def bottleneck(self, cycles: Fraction) -> str:
-        """Name what limits a run that took so many cycles an iteration."""
+    def bottleneck(self, cycles: Fraction, *, in_order: bool) -> str:
+        """Name what limits a run that took so many cycles an iteration.
+
+        A run more than 2 % above all bounds is limited by what none of them holds.
+        """
         if cycles > self.largest * Fraction(102, 100):
-            return "scheduling"
+            return "in-order issue" if in_order else "scheduling"
         named = self.as_dict()
         parts = [name for name, bound in named.items() if bound == self.largest]
         specific = {"divider", "memory"} & set(parts)
@@ -62,9 +65,7 @@ class Bounds:
 def bounds_of(body: Body) -> Bounds:
     """Compute the bounds of a body on its core."""
     core = body.core
-    demands = [
-        (frozenset(need.units), need.cycles) for op in body.micro_ops for need in op.needs
-    ]
+    demands = [(frozenset(need.units), need.cycles) for op in body.micro_ops for need in op.needs]
     ports, ports_of = _busiest(demands)
     dependencies, chain = _slowest_cycle(body)
     memory = [d for d in demands if d[0] <= set(core.memory_ports)]

@@ -126,9 +126,9 @@ class InOrderCore:
             for back, early in self.program.sources[op]:
                 producer = base + op - int(back)
                 inside = producer >= made  # its own instruction's micro-ops issue together
-                if back and producer >= 0 and not inside:
-                    if self.complete[producer] - int(early) > self.cycle:
-                        return False
+                waits = back and producer >= 0 and not inside
+                if waits and self.complete[producer] - int(early) > self.cycle:
+                    return False
         return True
 
     def _units(self, instruction: int) -> list[list[int]] | None:

@@ -34,14 +34,16 @@ def initial_in_order(code: InOrderProgram) -> InOrderState:
 
 
 @njit(cache=True)
-def advance_in_order(code: InOrderProgram, state: InOrderState, stamps: Ints, done: int) -> int:
+def advance_in_order(
+    code: InOrderProgram, state: InOrderState, stamps: Ints, done: int
+) -> np.int64:
     """Run one iteration; return the cycle in which its last instruction issued.
 
     `stamps` [instructions] receives issue cycles of the iterations after the first `done`.
     """
     s, width = state.scalars, code.program.widths.rename
     chosen = np.zeros((len(code.program.latency), code.program.needs.shape[1]), dtype=np.int64)
-    issued = np.int64(0)
+    issued: np.int64 = s[CYCLE]
     for at in range(len(code.slots)):
         wanted = code.slots[at]
         while True:

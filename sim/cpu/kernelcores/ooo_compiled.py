@@ -215,7 +215,7 @@ def _room(program: Program, state: State, slot: int) -> bool:
     for op in range(program.first[slot], program.first[slot + 1]):
         loads += program.loads[op]
         stores += program.stores[op]
-    return loads <= w.load_buffer and stores <= w.store_buffer
+    return bool(loads <= w.load_buffer and stores <= w.store_buffer)
 
 
 @njit(cache=True)
@@ -261,19 +261,14 @@ def _fetch(program: Program, state: State) -> None:
 @njit(cache=True)
 def snapshot(program: Program, state: State) -> Ints:
     """Return what the future depends on, relative to now: equal ones have equal futures."""
-    s, w = state.scalars, program.widths
+    s = state.scalars
     slots, count, ring = len(program.first) - 1, len(program.latency), len(state.complete)
-    back = 0
-    for op in range(count):
-        for operand in range(program.sources.shape[1]):
-            back = max(back, program.sources[op, operand, 0])
     base = s[RETIRED] // slots * count + program.first[s[RETIRED] % slots]
     top = s[RENAMED] // slots * count + program.first[s[RENAMED] % slots]
-    oldest = max(0, base - back)
-    units = program.units
-    out = np.zeros(10 + 3 * units + 3 * (top - oldest), dtype=np.int64)
-    group = w.fetch_group if w.fetch_group else slots
-    out[:10] = (
+    oldest = max(0, base - program.sources[:, :, 0].max())
+    late = max(0, -program.sources[:, :, 1].min())  # a result may be needed so long after
+    group = program.widths.fetch_group or slots
+    head = (
         s[RETIRED] % slots,
         s[RENAMED] - s[RETIRED],
         s[FETCHED] - s[RENAMED],
@@ -285,23 +280,37 @@ def snapshot(program: Program, state: State) -> Ints:
         s[OWED],
         top - oldest,
     )
+    units = program.units
+    out = np.zeros(len(head) + 3 * units + 3 * (top - oldest), dtype=np.int64)
+    for place in range(len(head)):
+        out[place] = head[place]
+    contested = _contested(program)
+    at = len(head)
     for unit in range(units):
-        rank = 0
-        for other in range(units):
-            rank += state.used[other] < state.used[unit]
-        out[10 + 3 * unit] = max(0, state.free[unit] - s[NOW])
-        out[11 + 3 * unit] = rank
-        out[12 + 3 * unit] = state.pending[unit]
-    at = 10 + 3 * units
+        out[at] = max(0, state.free[unit] - s[NOW])
+        out[at + 1] = state.pending[unit]
+        if contested >> unit & 1:
+            for other in range(units):
+                before = state.used[other] < state.used[unit]
+                out[at + 2] += before and contested >> other & 1
+        at += 3
     for number in range(oldest, top):
         place = number % ring
         waits = state.complete[place] == NEVER
-        out[at] = -1 if waits else max(-_LOOK_BACK, state.complete[place] - s[NOW])
+        out[at] = -1 - late if waits else max(-late, state.complete[place] - s[NOW])
         out[at + 1] = max(0, state.ready[place] - s[NOW]) if waits else 0
         out[at + 2] = state.bound[place] if waits else 0
         at += 3
     return out
 
 
-_LOOK_BACK = 64
-"""Cycles that a completed result may still matter for, through a negative `early`."""
+@njit(cache=True)
+def _contested(program: Program) -> np.int64:
+    """Bits of the units among which issue chooses, by which was taken longest ago."""
+    bits = np.int64(0)
+    for op in range(len(program.latency)):
+        for n in range(program.needs.shape[1]):
+            several = program.needs[op, n, 0] & (program.needs[op, n, 0] - 1)
+            if several and not (n == 0 and program.widths.bind_at_rename):
+                bits |= program.needs[op, n, 0]
+    return bits

@@ -60,7 +60,7 @@ class Program(NamedTuple):
 
 
 def build_program(body: Body) -> Program:
-    """Number units and micro-ops; KernelError where a core's file misses a unit or scheduler."""
+    """Give units and micro-ops numbers; KernelError for a unit or scheduler that is missing."""
     core, ops = body.core, body.micro_ops
     if not ops:
         raise KernelError(f"{body.kernel.name}: nothing in it executes; add an instruction")

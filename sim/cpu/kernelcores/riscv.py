@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 
-from sim.cpu.isa import _ABI, F
 from sim.cpu.kernelcores.text import (
     Address,
     Kernel,
@@ -20,7 +19,21 @@ from sim.errors import did_you_mean
 ISA = "riscv64"
 _MEMORY = re.compile(r"^(-?\w*)\((\w+)\)$")
 _BYTES = {"b": 1, "h": 2, "w": 4, "d": 8}
-REGISTERS = {name: number for name, number in _ABI.items() if number < 2 * F}
+F = 32
+"""Where floating-point registers begin in one numbering."""
+_SAVED = (8, 9, *range(18, 28))
+REGISTERS = {
+    "zero": 0,
+    **{name: number for number, name in enumerate(("ra", "sp", "gp", "tp"), start=1)},
+    **{f"t{at}": number for at, number in enumerate((5, 6, 7, 28, 29, 30, 31))},
+    **{f"s{at}": number for at, number in enumerate(_SAVED)},
+    "fp": 8,
+    **{f"a{at}": 10 + at for at in range(8)},
+    **{f"ft{at}": F + number for at, number in enumerate((*range(8), *range(28, 32)))},
+    **{f"fs{at}": F + number for at, number in enumerate(_SAVED)},
+    **{f"fa{at}": F + 10 + at for at in range(8)},
+    **{f"{bank}{at}": start + at for bank, start in (("x", 0), ("f", F)) for at in range(32)},
+}
 """Integer registers count from 0, floating-point ones from 32."""
 
 

@@ -90,7 +90,7 @@ def run_kernel(kernel: Kernel, core: CoreSpec) -> KernelResult:
         period_iterations=period,
         simulated_iterations=simulated,
         bounds=bounds,
-        bottleneck=bounds.bottleneck(cycles),
+        bottleneck=bounds.bottleneck(cycles, in_order=core.order == "in"),
         pressure=_pressure(body),
         stamps=_stamps(body, stamps),
     )

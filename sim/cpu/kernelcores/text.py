@@ -11,12 +11,15 @@ import csv
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 
 from sim.errors import TokenclockError, did_you_mean
 
 TABLES = Path(__file__).parent / "tables"
+ISAS = ("x86_64", "aarch64", "riscv64")
+"""Instruction sets, as cores' files name them."""
 
 
 class KernelError(TokenclockError):
@@ -133,7 +136,7 @@ def candidate_forms(isa: str, line: Line) -> tuple[Form, ...]:
     """Return the forms with a line's mnemonic and number of operands; KernelError for none."""
     known = forms(isa)
     if line.mnemonic not in known:
-        raise line.error(f"unknown mnemonic '{line.mnemonic}'{did_you_mean(line.mnemonic, known)}")
+        raise line.error(f"unknown mnemonic '{line.mnemonic}'{_mnemonic_hint(isa, line.mnemonic)}")
     counts = sorted({len(form.operands) for form in known[line.mnemonic]})
     fitting = tuple(f for f in known[line.mnemonic] if len(f.operands) == len(line.operands))
     if not fitting:
@@ -142,6 +145,16 @@ def candidate_forms(isa: str, line: Line) -> tuple[Form, ...]:
             f"'{line.mnemonic}' takes {takes} operands, not {len(line.operands)}; correct them"
         )
     return fitting
+
+
+def _mnemonic_hint(isa: str, mnemonic: str) -> str:
+    """Say of which other instruction set it is, which one it may mean, or where to add it."""
+    others = [name for name in ISAS if name != isa and mnemonic in forms(name)]
+    if others:
+        return f"; {' and '.join(others)} has it: take a core of that, not of {isa}"
+    near = get_close_matches(mnemonic, forms(isa), n=1)
+    meant = f"did you mean '{near[0]}', or " if near else ""
+    return f"; {meant}add it to {TABLES.name}/forms_{isa}.csv"
 
 
 _DIRECTIVES = (".intel_syntax", ".text", ".globl", ".global", ".p2align", ".align", ".arch", ".cpu")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from sim.cpu.kernelcores.text import (
     Address,
@@ -106,8 +107,7 @@ def _finish(
     zeroes = form.idiom == "zero" and same
     moves = form.idiom == "move" and load is None and store is None and bool(reads)
     sized = [
-        address and Address(**{**_fields(address), "bytes": address.bytes or width // 8})
-        for address in (load, store)
+        address and replace(address, bytes=address.bytes or width // 8) for address in (load, store)
     ]
     cost, memory = form.cost_class, ""
     if load is not None or store is not None:
@@ -131,10 +131,6 @@ def _finish(
         branch=form.cost_class == "branch",
         steps=_steps(line, load, store),
     )
-
-
-def _fields(address: Address) -> dict[str, object]:
-    return {name: getattr(address, name) for name in Address.__slots__}
 
 
 def _vector(reads: list[str], writes: list[str]) -> bool:
