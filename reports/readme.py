@@ -59,6 +59,11 @@ VALIDATED = (
         made_by="Ramulator 2.1: five standards, two mappings, with and without refresh",
     ),
     Validated(
+        suite="ooo",
+        folder="ooo",
+        made_by="LLVM 19.1.7 and uiCA: 24 loops on eleven cores; what only LLVM has, by its model",
+    ),
+    Validated(
         suite="tpu",
         folder="gpu",
         made_by="a TPU v6e: GEMMs and attention inside fused programs, by its profiler",

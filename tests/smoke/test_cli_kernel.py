@@ -31,7 +31,11 @@ def test_json_holds_the_same(capsys):
 
 @pytest.mark.parametrize(
     ("core", "message"),
-    [("zen9", "did you mean 'zen"), ("cortex-a55", "line 4: unknown register 'rax'"), ("no.yaml", "cannot be read")],
+    [
+        ("zen9", "did you mean 'zen"),
+        ("cortex-a55", "line 4: unknown register 'rax'"),
+        ("no.yaml", "cannot be read"),
+    ],
 )
 def test_unusable_input_is_told_on_one_line(capsys, core, message):
     assert run_commands(["kernel", str(KERNELS / "x14_pointer_chase.s"), "--core", core]) == 2

@@ -109,7 +109,7 @@ def _finish(
     sized = [
         address and replace(address, bytes=address.bytes or width // 8) for address in (load, store)
     ]
-    cost, memory = form.cost_class, ""
+    cost, memory = _class(line, form), ""
     if load is not None or store is not None:
         memory = form.memory_class or ("vload" if _vector(reads, writes) else "load")
         cost = "" if form.memory_class else cost
@@ -131,6 +131,15 @@ def _finish(
         branch=form.cost_class == "branch",
         steps=_steps(line, load, store),
     )
+
+
+def _class(line: Line, form: Form) -> str:
+    """Return the class of cost; an address of three parts is one of its own."""
+    if "a" in form.operands and not form.memory_class:
+        address = _address(line, line.operands[-1])
+        if len(address.registers) == 2 and address.offset:
+            return f"{form.cost_class}3"
+    return form.cost_class
 
 
 def _vector(reads: list[str], writes: list[str]) -> bool:
