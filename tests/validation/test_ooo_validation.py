@@ -95,3 +95,10 @@ def test_what_cannot_be_simulated_is_unsupported(folder):
 def test_an_unusable_row_is_told_with_its_line(folder, changes, message):
     with pytest.raises(SpecError, match=message):
         one_row(folder, **changes)
+
+
+def test_the_measured_cores_are_compared_too_and_tell_why_they_differ():
+    rows = validate("ooo-measured", ROWS, [("mcpu", "znver4")]).rows
+    axpy = {row.label: row for row in rows}["znver4 x06_axpy_avx2"]
+    assert (axpy.simulated, axpy.status) == (4, "ok")
+    assert "LLVM lets vector loads take the two units" in axpy.note
