@@ -24,6 +24,8 @@ class State(NamedTuple):
     complete: Ints
     ready: Ints
     bound: Ints
+    op: Ints
+    """Which micro-op of the body each one in flight is."""
     waiting: Ints
     free: Ints
     used: Ints
@@ -32,6 +34,8 @@ class State(NamedTuple):
     """Taken of each scheduler."""
     pending: Ints
     """Micro-ops bound to each unit that wait."""
+    snapshot: Ints
+    """Of `pending`, as rename's cycle began."""
 
 
 def initial_state(program: Program) -> State:
@@ -40,17 +44,20 @@ def initial_state(program: Program) -> State:
     back = int(program.sources[:, :, 0].max())
     per_slot = int(np.diff(program.first).max())
     ring = program.widths.reorder_buffer * max(1, per_slot) + back + 2 * count + 8
+    ring = 1 << (ring - 1).bit_length()
     full = np.full(ring, -1, dtype=np.int64)
     return State(
         scalars=np.zeros(SCALARS, dtype=np.int64),
         complete=full.copy(),
         ready=full.copy(),
         bound=full.copy(),
+        op=np.zeros(ring, dtype=np.int64),
         waiting=np.zeros(ring, dtype=np.int64),
         free=np.zeros(program.units, dtype=np.int64),
         used=np.full(program.units, -1, dtype=np.int64),
         entries=np.zeros(len(program.scheduler_entries), dtype=np.int64),
         pending=np.zeros(program.units, dtype=np.int64),
+        snapshot=np.zeros(program.units, dtype=np.int64),
     )
 
 
@@ -82,7 +89,7 @@ def _retire(program: Program, state: State, stamps: Ints) -> None:
             return
         iteration, slot = s[RETIRED] // slots, s[RETIRED] % slots
         for op in range(program.first[slot], program.first[slot + 1]):
-            if state.complete[(iteration * count + op) % ring] > s[NOW]:
+            if state.complete[(iteration * count + op) & (ring - 1)] > s[NOW]:
                 return
         for op in range(program.first[slot], program.first[slot + 1]):
             s[LOADS] -= program.loads[op]
@@ -95,77 +102,111 @@ def _retire(program: Program, state: State, stamps: Ints) -> None:
 @njit(cache=True)
 def _issue(program: Program, state: State, stamps: Ints) -> None:
     s = state.scalars
-    count, ring = len(program.latency), len(state.complete)
+    mask, now = len(state.complete) - 1, s[NOW]
+    busy = _busy(state.free, now)
+    waiting, ready, complete, ops = state.waiting, state.ready, state.complete, state.op
+    needs, sources = program.needs, program.sources  # whole tuples are slow to pass for each one
     kept = 0
-    chosen = np.zeros(program.needs.shape[1], dtype=np.int64)
     for at in range(s[WAITING]):
-        number = state.waiting[at]
-        op, place = number % count, number % ring
-        if _ready(program, state, number) and _units(program, state, op, place, chosen):
-            for n in range(len(chosen)):
-                if program.needs[op, n, 0]:
-                    state.free[chosen[n]] = s[NOW] + program.needs[op, n, 1]
-                    state.used[chosen[n]] = s[NOW]
-            state.complete[place] = s[NOW] + program.latency[op]
-            state.entries[program.scheduler[op]] -= 1
-            if state.bound[place] >= 0:
-                state.pending[state.bound[place]] -= 1
-            if number < len(stamps):
-                stamps[number, 1] = s[NOW]
-                stamps[number, 2] = state.complete[place]
-        else:
-            state.waiting[kept] = number
+        number = waiting[at]
+        place = number & mask
+        op = ops[place]
+        taken = np.int64(0)
+        if ready[place] <= now:
+            there = _operands_there(sources, complete, number, op, now)
+            if there <= now:
+                bound = state.bound[place]
+                taken = _take_units(needs, op, bound, (busy, now), (state.free, state.used))
+            elif there != NEVER:
+                ready[place] = there
+        if taken == 0:
+            waiting[kept] = number
             kept += 1
+            continue
+        busy |= taken & _busy(state.free, now)
+        state.complete[place] = now + program.latency[op]
+        state.entries[program.scheduler[op]] -= 1
+        if state.bound[place] >= 0:
+            state.pending[state.bound[place]] -= 1
+        if number < len(stamps):
+            stamps[number, 1] = now
+            stamps[number, 2] = state.complete[place]
     s[WAITING] = kept
 
 
 @njit(cache=True)
-def _ready(program: Program, state: State, number: int) -> bool:
-    count, ring = len(program.latency), len(state.complete)
-    now = state.scalars[NOW]
-    if state.ready[number % ring] > now:
-        return False
-    op = number % count
-    for operand in range(program.sources.shape[1]):
-        back = program.sources[op, operand, 0]
+def _operands_there(sources: Ints, complete: Ints, number: int, op: int, now: np.int64) -> np.int64:
+    """Return a cycle before which some operand is surely not there; NEVER where none is known."""
+    mask = len(complete) - 1
+    for operand in range(sources.shape[1]):
+        back = sources[op, operand, 0]
         if 0 < back <= number:
-            early = program.sources[op, operand, 1]
-            if state.complete[(number - back) % ring] - early > now:
-                return False
-    return True
+            made: np.int64 = complete[(number - back) & mask]
+            if made == NEVER:
+                return made
+            there: np.int64 = made - sources[op, operand, 1]
+            if there > now:
+                return there
+    return now
 
 
 @njit(cache=True)
-def _units(program: Program, state: State, op: int, place: int, chosen: Ints) -> bool:
-    """Choose a free unit for each need, the one that was taken longest ago."""
-    now = state.scalars[NOW]
+def _busy(free: Ints, now: np.int64) -> np.int64:
+    """Return bits of the units that take nothing this cycle."""
+    bits = np.int64(0)
+    for unit in range(len(free)):
+        if free[unit] > now:
+            bits |= np.int64(1) << unit
+    return bits
+
+
+@njit(cache=True)
+def _take_units(
+    needs: Ints, op: int, bound: int, when: tuple[np.int64, np.int64], units: tuple[Ints, Ints]
+) -> np.int64:
+    """Take a free unit for each need, the one taken longest ago; return their bits, 0 for none.
+
+    `when`: bits of busy units, this cycle; `units`: when each is free, when it was last taken.
+    """
+    busy, now = when
+    free, used = units
     taken = np.int64(0)
-    for n in range(program.needs.shape[1]):
-        bits = program.needs[op, n, 0]
-        if bits == 0:
-            continue
-        if n == 0 and state.bound[place] >= 0:
-            bits = np.int64(1) << state.bound[place]
-        best = -1
-        for unit in range(program.units):
-            if (
-                (bits & ~taken) >> unit & 1
-                and state.free[unit] <= now
-                and (best < 0 or state.used[unit] < state.used[best])
-            ):
-                best = unit
-        if best < 0:
-            return False
-        taken |= np.int64(1) << best
-        chosen[n] = best
-    return True
+    for n in range(needs.shape[1]):
+        if needs[op, n, 0]:
+            best = _choose(needs[op, n, 0], bound if n == 0 else -1, busy | taken, used)
+            if best < 0:
+                return np.int64(0)
+            taken |= np.int64(1) << best
+    taken = np.int64(0)
+    for n in range(needs.shape[1]):  # all are there: the same ones are chosen again
+        if needs[op, n, 0]:
+            best = _choose(needs[op, n, 0], bound if n == 0 else -1, busy | taken, used)
+            taken |= np.int64(1) << best
+            free[best] = now + needs[op, n, 1]
+            used[best] = now
+    return taken
+
+
+@njit(cache=True)
+def _choose(bits: np.int64, bound: int, busy: np.int64, used: Ints) -> int:
+    """Return which of some units was taken longest ago, of equals the lowest; -1 for none free."""
+    if bound >= 0:
+        bits = np.int64(1) << bound
+    bits &= ~busy
+    best, unit = -1, 0
+    while bits:
+        if bits & 1 and (best < 0 or used[unit] < used[best]):
+            best = unit
+        bits >>= 1
+        unit += 1
+    return best
 
 
 @njit(cache=True)
 def _rename(program: Program, state: State, stamps: Ints) -> None:
     s, w = state.scalars, program.widths
     slots, count, ring = len(program.first) - 1, len(program.latency), len(state.complete)
-    snapshot = state.pending.copy()
+    state.snapshot[:] = state.pending
     budget, position = w.rename, 0
     while budget > 0 and s[RENAMED] < s[FETCHED]:
         iteration, slot = s[RENAMED] // slots, s[RENAMED] % slots
@@ -178,12 +219,13 @@ def _rename(program: Program, state: State, stamps: Ints) -> None:
             return
         for op in range(program.first[slot], program.first[slot + 1]):
             number = iteration * count + op
-            place = number % ring
+            place = number & (ring - 1)
+            state.op[place] = op
             state.complete[place] = NEVER
             state.ready[place] = s[NOW] + w.delay
             state.bound[place] = -1
             if w.bind_at_rename:
-                port = _port(program, state, op, position, snapshot)
+                port = _port(program, state, op, position)
                 state.bound[place] = port
                 state.pending[port] += 1
             state.waiting[s[WAITING]] = number
@@ -219,9 +261,9 @@ def _room(program: Program, state: State, slot: int) -> bool:
 
 
 @njit(cache=True)
-def _port(program: Program, state: State, op: int, position: int, snapshot: Ints) -> int:
+def _port(program: Program, state: State, op: int, position: int) -> int:
     """Choose a port at rename; see `ooo.bind`."""
-    bits = program.needs[op, 0, 0]
+    bits, snapshot = program.needs[op, 0, 0], state.snapshot
     if bits == program.alternating:
         state.scalars[TURN] = 1 - state.scalars[TURN]
         low = state.scalars[TURN] == 0
@@ -256,61 +298,3 @@ def _fetch(program: Program, state: State) -> None:
         inside = s[FETCHED] % slots
         wanted = min(wanted, slots - inside + (slots if inside else 0))
     s[FETCHED] += max(0, wanted)
-
-
-@njit(cache=True)
-def snapshot(program: Program, state: State) -> Ints:
-    """Return what the future depends on, relative to now: equal ones have equal futures."""
-    s = state.scalars
-    slots, count, ring = len(program.first) - 1, len(program.latency), len(state.complete)
-    base = s[RETIRED] // slots * count + program.first[s[RETIRED] % slots]
-    top = s[RENAMED] // slots * count + program.first[s[RENAMED] % slots]
-    oldest = max(0, base - program.sources[:, :, 0].max())
-    late = max(0, -program.sources[:, :, 1].min())  # a result may be needed so long after
-    group = program.widths.fetch_group or slots
-    head = (
-        s[RETIRED] % slots,
-        s[RENAMED] - s[RETIRED],
-        s[FETCHED] - s[RENAMED],
-        s[FETCHED] % group,
-        s[LOADS],
-        s[STORES],
-        s[DRAINING],
-        s[TURN],
-        s[OWED],
-        top - oldest,
-    )
-    units = program.units
-    out = np.zeros(len(head) + 3 * units + 3 * (top - oldest), dtype=np.int64)
-    for place in range(len(head)):
-        out[place] = head[place]
-    contested = _contested(program)
-    at = len(head)
-    for unit in range(units):
-        out[at] = max(0, state.free[unit] - s[NOW])
-        out[at + 1] = state.pending[unit]
-        if contested >> unit & 1:
-            for other in range(units):
-                before = state.used[other] < state.used[unit]
-                out[at + 2] += before and contested >> other & 1
-        at += 3
-    for number in range(oldest, top):
-        place = number % ring
-        waits = state.complete[place] == NEVER
-        out[at] = -1 - late if waits else max(-late, state.complete[place] - s[NOW])
-        out[at + 1] = max(0, state.ready[place] - s[NOW]) if waits else 0
-        out[at + 2] = state.bound[place] if waits else 0
-        at += 3
-    return out
-
-
-@njit(cache=True)
-def _contested(program: Program) -> np.int64:
-    """Bits of the units among which issue chooses, by which was taken longest ago."""
-    bits = np.int64(0)
-    for op in range(len(program.latency)):
-        for n in range(program.needs.shape[1]):
-            several = program.needs[op, n, 0] & (program.needs[op, n, 0] - 1)
-            if several and not (n == 0 and program.widths.bind_at_rename):
-                bits |= program.needs[op, n, 0]
-    return bits

@@ -12,6 +12,7 @@ from sim.cpu.kernelcores import inorder_compiled, ooo_compiled
 from sim.cpu.kernelcores.body import Body, build_body
 from sim.cpu.kernelcores.bounds import Bounds, bounds_of
 from sim.cpu.kernelcores.inorder import build_in_order
+from sim.cpu.kernelcores.ooo_snapshot import snapshot
 from sim.cpu.kernelcores.program import Ints, build_program
 from sim.cpu.kernelcores.spec import CoreSpec
 from sim.cpu.kernelcores.text import Kernel
@@ -125,7 +126,7 @@ def _out_of_order(body: Body) -> tuple[Step, Ints]:
         ooo_compiled.advance(program, state, done + 1, stamps)
         retired = int(state.scalars[ooo_compiled.RETIRED])
         # the state holds the place within the iteration, so equal states are whole ones apart
-        key = ooo_compiled.snapshot(program, state).tobytes()
+        key = snapshot(program, state).tobytes()
         return int(state.scalars[ooo_compiled.NOW]), retired // body.slots, key
 
     return step, stamps
