@@ -225,7 +225,8 @@ def _rename(program: Program, state: State, stamps: Ints) -> None:
             state.ready[place] = s[NOW] + w.delay
             state.bound[place] = -1
             if w.bind_at_rename:
-                port = _port(program, state, op, position)
+                bits = program.needs[op, 0, 0]
+                port = _port(bits, program.alternating, position, s, state.snapshot)
                 state.bound[place] = port
                 state.pending[port] += 1
             state.waiting[s[WAITING]] = number
@@ -261,21 +262,19 @@ def _room(program: Program, state: State, slot: int) -> bool:
 
 
 @njit(cache=True)
-def _port(program: Program, state: State, op: int, position: int) -> int:
+def _port(bits: np.int64, alternating: int, position: int, s: Ints, snapshot: Ints) -> int:
     """Choose a port at rename; see `ooo.bind`."""
-    bits, snapshot = program.needs[op, 0, 0], state.snapshot
-    if bits == program.alternating:
-        state.scalars[TURN] = 1 - state.scalars[TURN]
-        low = state.scalars[TURN] == 0
+    if bits == alternating:
+        s[TURN] = 1 - s[TURN]
         found = -1
-        for unit in range(program.units):
+        for unit in range(len(snapshot)):
             if bits >> unit & 1:
                 found = unit
-                if low:
+                if s[TURN] == 0:
                     return unit
         return found
     first = second = -1
-    for unit in range(program.units - 1, -1, -1):
+    for unit in range(len(snapshot) - 1, -1, -1):
         if bits >> unit & 1:
             if first < 0 or snapshot[unit] < snapshot[first]:
                 second = first
