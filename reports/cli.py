@@ -12,6 +12,7 @@ import click
 
 from reports.commands.catalogue import machines, show
 from reports.commands.compare import compare
+from reports.commands.kernel import kernel
 from reports.commands.memory import memory
 from reports.commands.models import models
 from reports.commands.pipeline import pipeline
@@ -70,6 +71,7 @@ for _command in (
     memory,
     sharing,
     pipeline,
+    kernel,
     systolic,
     validate,
 ):

@@ -59,6 +59,21 @@ VALIDATED = (
         made_by="Ramulator 2.1: five standards, two mappings, with and without refresh",
     ),
     Validated(
+        suite="pipeline",
+        folder="pipeline",
+        made_by="Ripes and QtRvSim 0.9.8: 16 RV32IM programs on their processors, and diagrams",
+    ),
+    Validated(
+        suite="ooo",
+        folder="ooo",
+        made_by="LLVM 19.1.7 and uiCA: 24 loops on eleven cores; what only LLVM has, by its model",
+    ),
+    Validated(
+        suite="ooo-measured",
+        folder="ooo",
+        made_by="the same, all cores as measured: what LLVM's models say otherwise is an error here",
+    ),
+    Validated(
         suite="tpu",
         folder="gpu",
         made_by="a TPU v6e: GEMMs and attention inside fused programs, by its profiler",

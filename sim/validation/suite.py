@@ -32,6 +32,8 @@ class RowOutcome:
     status: Status
     note: str = ""
     """What missed besides, or why the row is unsupported."""
+    group: str = ""
+    """Rows whose mean is bounded together."""
 
 
 class Suite(Protocol):
@@ -84,7 +86,16 @@ class Report:
     def passed(self) -> bool:
         """Whether every row met the bound, and their mean too; an unsupported row does not."""
         rows_met = all(row.status == "ok" for row in self.rows)
-        return rows_met and (not self.errors or fmean(self.errors) <= self.mean_bound)
+        return rows_met and all(mean <= self.mean_bound for mean in self.means.values())
+
+    @property
+    def means(self) -> dict[str, float]:
+        """Mean of the errors of each group of rows that has any."""
+        groups: dict[str, list[float]] = {}
+        for row in self.rows:
+            if row.error is not None:
+                groups.setdefault(row.group, []).append(abs(row.error))
+        return {group: fmean(errors) for group, errors in groups.items()}
 
     @property
     def errors(self) -> list[float]:
@@ -102,6 +113,8 @@ class Report:
             if errors
             else ""
         )
+        means = ", ".join(f"{group} {mean:.2%}" for group, mean in self.means.items() if group)
+        largest += f", means: {means}" * bool(means)
         others = f", {self.left_out} rows of other devices or forms left out" * (self.left_out > 0)
         return (
             f"{self.suite}: {counts['ok']} of {len(self.rows)} rows ok, {counts['missed']} missed, "

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf
 from pathlib import Path
 
 from sim.validation.cache import CacheSuite
 from sim.validation.dram import DramSuite
 from sim.validation.measured import GPUS, TPUS, MeasuredSuite
+from sim.validation.ooo import OooSuite
 from sim.validation.pipeline import PipelineSuite
 from sim.validation.suite import Report, Suite, find_suite, run_suite
 from sim.validation.systolic import SystolicSuite
@@ -17,6 +19,13 @@ SUITES: dict[str, Suite] = {
     "cache": CacheSuite(),
     "dram": DramSuite(),
     "pipeline": PipelineSuite(),
+    "ooo": OooSuite(),
+    "ooo-measured": OooSuite(
+        name="ooo-measured",
+        published=False,
+        bound="all cores as measured: means are reported; a row within 15 % or its reason told",
+        mean_bound=inf,
+    ),
     "tpu": MeasuredSuite(name="tpu", devices=TPUS, attention=True),
     "gpu": MeasuredSuite(name="gpu", devices=GPUS, attention=False),
 }

@@ -1,0 +1,42 @@
+"""`tokenclock kernel`: an assembly loop on a core, to its steady state."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from reports.commands.console import json_option
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  tokenclock kernel dot.s --core zen4
+  tokenclock kernel gemm.s --core skylake --json
+  tokenclock kernel dot_neon.s --core ./my-core.yaml"""
+)
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--core", required=True, help="Name of a core, or a core's YAML file.")
+@json_option
+def kernel(*, file: Path, core: str, as_json: bool) -> None:
+    """Simulate FILE's loop body on a core: cycles per iteration, what limits it, a timeline.
+
+    FILE holds one loop body: x86-64 in Intel syntax, AArch64 or RISC-V, as the core executes. All
+    accesses hit L1 and branches are predicted.
+    """
+    from reports.kernels import kernel_json, kernel_text  # noqa: PLC0415 - start-up time
+    from reports.output import json_text  # noqa: PLC0415 - start-up time
+    from sim.cpu.kernelcores import (  # noqa: PLC0415 - start-up time
+        load_core,
+        read_core,
+        read_kernel,
+        run_kernel,
+    )
+
+    spec = read_core(Path(core)) if core.endswith((".yaml", ".yml")) else load_core(core)
+    result = run_kernel(read_kernel(file, spec.isa), spec)
+    if as_json:
+        click.echo(json_text(kernel_json(result)), nl=False)
+    else:
+        click.echo(kernel_text(result))

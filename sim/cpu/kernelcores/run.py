@@ -1,0 +1,184 @@
+"""Runs a kernel on a core until its steady state is proved, and says what limits it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+from sim.cpu.kernelcores import inorder_compiled, ooo_compiled
+from sim.cpu.kernelcores.body import Body, build_body
+from sim.cpu.kernelcores.bounds import Bounds, bounds_of
+from sim.cpu.kernelcores.inorder import build_in_order
+from sim.cpu.kernelcores.ooo_snapshot import snapshot
+from sim.cpu.kernelcores.program import Ints, build_program
+from sim.cpu.kernelcores.spec import CoreSpec
+from sim.cpu.kernelcores.text import Kernel
+from sim.errors import LawViolationError
+
+SEARCHED_ITERATIONS = 6000
+"""How long a period is looked for."""
+SHOWN_ITERATIONS = 3
+"""Of which every micro-op's cycles are kept."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stamp:
+    """When one micro-op passed each point, in cycles; in order, only issue and completion."""
+
+    iteration: int
+    line: int
+    text: str
+    renamed: int
+    issued: int
+    complete: int
+    retired: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KernelResult:
+    """A kernel's steady state on a core."""
+
+    kernel: str
+    core: str
+    cycles_per_iteration: Fraction
+    instructions_per_iteration: int
+    slots_per_iteration: int
+    """Fused micro-ops."""
+    micro_ops_per_iteration: int
+    proved: bool
+    """Whether the machine's state came back; else the cycles are a difference over half of the run.
+    """
+    period_iterations: int
+    """After which the state is the same again; of the difference where it is not proved."""
+    simulated_iterations: int
+    bounds: Bounds
+    bottleneck: str
+    pressure: tuple[tuple[str, Fraction], ...]
+    """Cycles an iteration in which each unit is taken, micro-ops spread evenly over their units."""
+    stamps: tuple[Stamp, ...]
+
+    @property
+    def instructions_per_cycle(self) -> float:
+        """Retired instructions a cycle."""
+        return float(self.instructions_per_iteration / self.cycles_per_iteration)
+
+
+def run_kernel(kernel: Kernel, core: CoreSpec) -> KernelResult:
+    """Simulate a kernel to its steady state.
+
+    Raises KernelError where the core cannot execute it, and LawViolationError where the result
+    is below a bound.
+    """
+    body = build_body(kernel, core)
+    stepper = _out_of_order if core.order == "out" else _in_order
+    step, stamps = stepper(body)
+    cycles, period, simulated, proved = _steady(step)
+    bounds = bounds_of(body)
+    limit = max(bounds.ports, bounds.dependencies, Fraction(body.slots, core.issue_width))
+    if proved and cycles < limit:
+        raise LawViolationError(f"{kernel.name} on {core.name}: {cycles} cycles, at least {limit}")
+    return KernelResult(
+        kernel=kernel.name,
+        core=core.name,
+        cycles_per_iteration=cycles,
+        instructions_per_iteration=len(kernel.instructions),
+        slots_per_iteration=body.slots,
+        micro_ops_per_iteration=len(body.micro_ops),
+        proved=proved,
+        period_iterations=period,
+        simulated_iterations=simulated,
+        bounds=bounds,
+        bottleneck=bounds.bottleneck(cycles, in_order=core.order == "in"),
+        pressure=_pressure(body),
+        stamps=_stamps(body, stamps),
+    )
+
+
+Step = Callable[[], tuple[int, int, bytes]]
+"""Runs one more iteration: cycle, slots or iterations done by then in units of 1/slots, state."""
+
+
+def _steady(step: Step) -> tuple[Fraction, int, int, bool]:
+    """Run until a state comes back; return cycles an iteration, the period, iterations, proved."""
+    seen: dict[bytes, int] = {}
+    marks: list[tuple[int, int]] = []
+    for done in range(SEARCHED_ITERATIONS):
+        cycle, iteration, state = step()
+        if state in seen:
+            then, before = marks[seen[state]]
+            return Fraction(cycle - then, iteration - before), iteration - before, done + 1, True
+        seen[state] = done
+        marks.append((cycle, iteration))
+    (then, before), (cycle, iteration) = marks[len(marks) // 2], marks[-1]
+    return Fraction(cycle - then, iteration - before), iteration - before, len(marks), False
+
+
+def _out_of_order(body: Body) -> tuple[Step, Ints]:
+    program = build_program(body)
+    state = ooo_compiled.initial_state(program)
+    stamps = np.zeros((SHOWN_ITERATIONS * len(program.latency), 4), dtype=np.int64)
+
+    def step() -> tuple[int, int, bytes]:
+        done = int(state.scalars[ooo_compiled.RETIRED]) // body.slots
+        ooo_compiled.advance(program, state, done + 1, stamps)
+        retired = int(state.scalars[ooo_compiled.RETIRED])
+        # the state holds the place within the iteration, so equal states are whole ones apart
+        key = snapshot(program, state).tobytes()
+        return int(state.scalars[ooo_compiled.NOW]), retired // body.slots, key
+
+    return step, stamps
+
+
+def _in_order(body: Body) -> tuple[Step, Ints]:
+    code = build_in_order(body)
+    state = inorder_compiled.initial_in_order(code)
+    count = len(body.kernel.instructions)
+    issued = np.zeros(SHOWN_ITERATIONS * count, dtype=np.int64)
+    stamps = np.zeros((SHOWN_ITERATIONS * len(body.micro_ops), 4), dtype=np.int64)
+    done = 0
+
+    def step() -> tuple[int, int, bytes]:
+        nonlocal done
+        cycle = inorder_compiled.advance_in_order(code, state, issued, done)
+        if done < SHOWN_ITERATIONS:
+            for at, op in enumerate(body.micro_ops):
+                start = int(issued[done * count + op.instruction])
+                row = (start, start, start + op.latency, start + op.latency)
+                stamps[done * len(body.micro_ops) + at] = row
+        done += 1
+        return int(cycle), done, inorder_compiled.snapshot_in_order(code, state).tobytes()
+
+    return step, stamps
+
+
+def _pressure(body: Body) -> tuple[tuple[str, Fraction], ...]:
+    load = dict.fromkeys((*body.core.ports, *body.core.dividers), Fraction(0))
+    for op in body.micro_ops:
+        for need in op.needs:
+            for unit in need.units:
+                load[unit] += Fraction(need.cycles, len(need.units))
+    return tuple(load.items())
+
+
+def _stamps(body: Body, rows: Ints) -> tuple[Stamp, ...]:
+    count = len(body.micro_ops)
+    result: list[Stamp] = []
+    for at, (renamed, issued, complete, retired) in enumerate(rows.tolist()):
+        iteration, op = divmod(at, count)
+        line = body.kernel.instructions[body.micro_ops[op].instruction]
+        if retired >= renamed and complete:
+            result.append(
+                Stamp(
+                    iteration=iteration,
+                    line=line.line,
+                    text=line.text,
+                    renamed=renamed,
+                    issued=issued,
+                    complete=complete,
+                    retired=retired,
+                )
+            )
+    return tuple(result)

@@ -1,0 +1,43 @@
+"""`tokenclock kernel` from the command line."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from reports.cli import run_commands
+
+KERNELS = Path(__file__).parents[1] / "validation" / "data" / "ooo" / "kernels"
+
+
+def test_a_kernel_is_told_with_its_bounds_and_timeline(capsys):
+    path = KERNELS / "x12_softmax_div_avx2.s"
+    assert run_commands(["kernel", str(path), "--core", "haswell"]) == 0
+    text = capsys.readouterr().out
+    assert "cycles per iteration  14.00  (proved" in text
+    assert "bottleneck            divider" in text
+    assert "vdivps ymm0, ymm0, ymm15" in text
+
+
+def test_json_holds_the_same(capsys):
+    path = KERNELS / "a03_dot_4acc_neon.s"
+    assert run_commands(["kernel", str(path), "--core", "cortex-a55", "--json"]) == 0
+    content = json.loads(capsys.readouterr().out)
+    assert content["cycles_per_iteration"] == 28
+    assert content["steady_state_proved"]
+    assert content["bounds"]["memory"] == 24
+    assert len(content["timeline"]) == 30
+
+
+@pytest.mark.parametrize(
+    ("core", "message"),
+    [
+        ("zen9", "did you mean 'zen"),
+        ("cortex-a55", "line 4: unknown register 'rax'"),
+        ("no.yaml", "cannot be read"),
+    ],
+)
+def test_unusable_input_is_told_on_one_line(capsys, core, message):
+    assert run_commands(["kernel", str(KERNELS / "x14_pointer_chase.s"), "--core", core]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert message in line
