@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import lru_cache
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -31,9 +32,13 @@ class Written:
     """Position of the operation in the expanded trace."""
 
 
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+@dataclass(slots=True, eq=False, kw_only=True)
 class Array:
-    """What operations take and return: a place in memory and, where executed, its numbers."""
+    """What operations take and return: a place in memory and, where executed, its numbers.
+
+    Nothing changes one. It is not frozen only because that makes it three times as slow to make,
+    and a run makes several for each operation.
+    """
 
     tracer: Tracer
     tensor: int
@@ -62,7 +67,7 @@ class Array:
     @property
     def bytes(self) -> int:
         """Bytes of its elements."""
-        return stored_bytes(self.size, self.dtype)
+        return _bytes_of(self.shape, self.dtype)
 
     @property
     def producer(self) -> int | None:
@@ -83,5 +88,21 @@ class Array:
         values = self.values
         if values is not None:
             values = values.reshape(shape) if pick is None else pick(values)
-        offset_bytes = self.offset_bytes + stored_bytes(offset_elements, self.dtype)
-        return replace(self, shape=shape, values=values, offset_bytes=offset_bytes)
+        offset_bytes = self.offset_bytes
+        if offset_elements:
+            offset_bytes += stored_bytes(offset_elements, self.dtype)
+        return Array(
+            tracer=self.tracer,
+            tensor=self.tensor,
+            shape=shape,
+            dtype=self.dtype,
+            values=values,
+            offset_bytes=offset_bytes,
+            written=self.written,
+            kept=self.kept,
+        )
+
+
+@lru_cache(maxsize=4096)  # a run asks the same few again and again
+def _bytes_of(shape: Shape, dtype: str) -> int:
+    return stored_bytes(prod(shape), dtype)
