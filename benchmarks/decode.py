@@ -38,6 +38,7 @@ def decode_seconds(request: Request, formulas: list[Formula] | None = None) -> f
     session = request.session(tracer)
     ids = ops.argmax(session.step(request.prompt(tracer)), name="choose", buffer="token")
     if formulas is not None:
+        tracer.replays = False
         note_formulas(tracer, formulas)
     start = process_time()
     for step in range(1, STEPS + 1):

@@ -4,9 +4,10 @@ With `execute=False` nothing is computed: arrays carry shapes only. Of the layer
 follow a layer of one kind only the first is walked, and its operations repeated for the others;
 only what each waits for is looked up anew. The trace is that of an executed run, digest and all.
 
-With `execute=True` every layer is walked, and layers are folded into one `Block` only where their
-records turned out equal: that is the proof that they repeat. Layers walked from the last to the
-first, as a backward pass does, have a `Block` each.
+With `execute=True` every layer of a prefill is walked, and layers are folded into one `Block` only
+where their records turned out equal: that is the proof that they repeat. Decode passes then replay
+them: see `workloads.replay`. Layers walked from the last to the first, as a backward pass does,
+have a `Block` each.
 
 With `trains=True` operations that have a gradient rule are put on a tape, in order, and what the
 rules read again is kept: see `workloads.tape`.
@@ -16,16 +17,16 @@ Memory is laid out when the trace is finished: see `workloads.layout`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from itertools import groupby
 from math import prod
 from typing import Any, NamedTuple
 
 from workloads.array import Array, Shape, Values, Written
 from workloads.layout import Memory, laid_out
 from workloads.records import Blocks, Record, Records, last_writers, with_distances
+from workloads.replay import Formula, Replay
 from workloads.tape import Recorded, Rule
 from workloads.trace import Access, Family, Phase, Role, Trace, TraceError
 
@@ -41,11 +42,14 @@ class _Layer(NamedTuple):
 
     records: Records
     outside: _Outside
+    writers: Mapping[int, int]
+    """Tensor written -> position of its last writer."""
+    formulas: tuple[Formula, ...] = ()
 
     @property
     def result(self) -> int:
         """Tensor that the last operation writes: what the next layer reads."""
-        return self.records[-1].writes[0].tensor
+        return self.records[-1].writes[0].tensor if self.records else -1
 
 
 @dataclass(kw_only=True)
@@ -59,6 +63,8 @@ class Tracer:
     """Whether numbers are computed."""
     trains: bool = False
     """Whether operations go on the tape of a backward pass."""
+    replays: bool = True
+    """Whether executed decode passes replay layers that repeat, in place of walking them."""
     batch: int = 1
     prompt_tokens: int = 1
     new_tokens: int = 1
@@ -76,6 +82,7 @@ class Tracer:
         self._step = 0
         self._phase = Phase.PREFILL
         self._layer_count = 0
+        self._replay: Replay | None = None
         self._reverse = False
         self._tape: list[Recorded] = []
         self._scope = ""
@@ -161,39 +168,59 @@ class Tracer:
             tensor=tensor,
             shape=memory.shape,
             dtype=memory.dtype,
-            values=memory.values(self._layer) if self.execute and memory.values else None,
+            numbers=memory.values(self._layer) if self.execute and memory.values else None,
+            stored=memory.values is not None,
             written=self._latest.get(self._key(tensor)),
         )
 
     def layers(self, kinds: int | Sequence[str], *, reverse: bool = False) -> Iterator[int]:
         """Walk the layers: a count of equal ones, or the kind of each; `reverse` from the last.
 
-        Yields every layer where the tracer executes. Else the first of each run of neighbours of
-        one kind, whose operations then count for the whole run, and for later runs of the kind
-        that follow the same kind: as long as all layers leave their results in one place, and no
-        tape is kept, which needs a layer for every run.
+        Yields every layer where the tracer executes, but for decode passes that it can replay.
+        Else the first of each run of neighbours of one kind, whose operations then count for the
+        whole run, and for later runs of the kind that follow the same kind: as long as all layers
+        leave their results in one place, and no tape is kept, which needs a layer of every run.
         """
         kinds = ("layer",) * kinds if isinstance(kinds, int) else kinds
         self._close_block()
         self._layer_count, self._reverse = len(kinds), reverse
-        order = range(len(kinds))[::-1] if reverse else range(len(kinds))
-        patterns: dict[tuple[str, str], _Layer] = {}
-        before = ""
-        walked: _Layer | None = None
-        for kind, run in groupby(order, key=kinds.__getitem__):
+        if self.execute and self.replays and self._phase is Phase.DECODE:
+            self._replay = Replay(self._memories)
+        patterns: dict[tuple[str, str], _Layer] = {}  # by the kind before, and the layer's own
+        before, result = "", 0
+        for self._layer in range(len(kinds))[::-1] if reverse else range(len(kinds)):
+            kind = kinds[self._layer]
             pattern = patterns.get((before, kind))
-            if pattern is not None and walked is not None and pattern.result != walked.result:
-                pattern = None
-            for self._layer in run:
-                if self.execute or pattern is None:
-                    yield self._layer
-                    pattern = walked = self._close_block()
-                else:
-                    self._repeat(pattern, self._layer)
-            if pattern is not None and not self.trains:
-                patterns[before, kind] = pattern
+            if pattern is not None and pattern.result == result and self._can_repeat(pattern):
+                self._repeat(pattern, self._layer)
+            else:
+                self._hand_over()
+                yield self._layer
+                walked = self._close_block()
+                result = walked.result
+                if self.trains:
+                    patterns.clear()
+                patterns[before, kind] = walked
+                if not self.execute:
+                    patterns[kind, kind] = walked
             before = kind
-        self._layer, self._reverse = None, False
+        self._hand_over()
+        self._layer, self._reverse, self._replay = None, False, None
+
+    def _hand_over(self) -> None:
+        """Give what replayed layers left in the buffers to those who hold the buffers' arrays."""
+        for tensor, values in self._replay.buffers.items() if self._replay else ():
+            if (written := self._latest.get((tensor, None))) is not None:
+                written.values = values
+
+    def _can_repeat(self, pattern: _Layer) -> bool:
+        """Whether a walked layer can stand for others; executed, its formulas must be known."""
+        return bool(pattern.formulas) or not self.execute
+
+    def looked_at(self) -> None:
+        """Take note that somebody looks at numbers: the layer's operations may depend on them."""
+        if self._replay is not None:
+            self._replay.refuse()
 
     def take_tape(self) -> list[Recorded]:
         """Return what was put on the tape since it was last taken, in order."""
@@ -256,7 +283,7 @@ class Tracer:
         if self.trains and backward is not None:
             inputs = self._kept_inputs(name, inputs, backward, buffer)
         depends_back = self._distances(name, sources)
-        values = compute(*[source.values for source in sources]) if self.execute else None
+        values = compute(*[source.read() for source in sources]) if self.execute else None
         dtype = dtype or sources[0].dtype
         places = (*updated, *into)
         if not places:
@@ -270,10 +297,13 @@ class Tracer:
             tensor=tensor,
             shape=shape,
             dtype=dtype,
-            values=values,
+            numbers=values,
+            stored=bool(places) and places[0].stored and values is places[0].numbers,
             offset_bytes=offset,
             written=written,
         )
+        if self._replay is not None:
+            self._replay.note(compute, sources, places, into, result=result, start=self._start)
         writes: tuple[Access, ...] = (Access(tensor, result.bytes, offset),)
         if parts > 1:
             writes = tuple(_equal_parts(writes[0], parts))
@@ -295,7 +325,7 @@ class Tracer:
             )
         )
         if self.trains and backward is not None:
-            kept = result if backward.saves_result else replace(result, values=None)
+            kept = result if backward.saves_result else replace(result, numbers=None)
             if backward.saves_result:
                 self._keep(result)
             self._tape.append(Recorded(name, self._layer, tuple(inputs), kept, backward))
@@ -322,13 +352,13 @@ class Tracer:
         kept = []
         for number, array in enumerate(inputs):
             if number not in rule.saves:
-                kept.append(replace(array, values=None))
+                kept.append(replace(array, numbers=None))
                 continue
             memory = self._memories[array.tensor]
             shared = self._layer is not None and not (memory.in_layers or memory.layered)
             if memory.role is Role.ACTIVATION and (shared or memory.name == buffer):
                 copy = self._set_aside(array, f"{name}.input")
-                kept.append(replace(array, values=None, kept=copy))
+                kept.append(replace(array, numbers=None, kept=copy))
             else:
                 self._keep(array)
                 kept.append(array)
@@ -389,8 +419,8 @@ class Tracer:
                 )
             if latest is not None:
                 distances.add(self._start + position - latest.index)
-            if self.execute or (latest is not None and latest.index >= self._start):
-                continue  # every layer is walked, or the writer is in the layer itself
+            if latest is not None and latest.index >= self._start:
+                continue
             if self.trains or memory.role in _WRITABLE:
                 self._outside.setdefault(position, []).append(source.tensor)
         return tuple(sorted(distances))
@@ -412,7 +442,9 @@ class Tracer:
 
     def _close_block(self) -> _Layer:
         """End a layer, or what stands outside the layers."""
-        closed = _Layer(tuple(self._records), self._outside)
+        records = tuple(self._records)
+        formulas = () if self._replay is None else self._replay.walked()
+        closed = _Layer(records, self._outside, last_writers(records), formulas)
         self._records, self._outside = [], {}
         if closed.records:
             self._blocks.add(closed.records, self._layer, self._phase, self._step)
@@ -435,13 +467,16 @@ class Tracer:
                     distances.add(self._start + position - latest.index)
             if (after := tuple(sorted(distances))) != before:
                 changed[position] = after
+        if self._replay is not None:
+            self._replay.run(pattern.formulas, layer)
         records = with_distances(pattern.records, changed)
         self._blocks.add(records, layer, self._phase, self._step)
-        for tensor, position in last_writers(records).items():
-            if self._memories[tensor].layered:
-                self._latest[tensor, layer] = Written(self._start + position)
+        start, latest, memories = self._start, self._latest, self._memories
+        for tensor, position in pattern.writers.items():
+            if memories[tensor].layered:
+                latest[tensor, layer] = Written(start + position)
             else:
-                self._latest[tensor, None].index = self._start + position
+                latest[tensor, None].index = start + position
         self._start += len(records)
 
 
@@ -454,7 +489,7 @@ def _equal_parts(access: Access, parts: int) -> Iterator[Access]:
 
 def _stored(values: Values | None, into: Sequence[Array]) -> Values | None:
     """Put a result where declared tensors have their numbers; the only one's are the result's."""
-    places = [part.values for part in into if part.values is not None]
+    places = [part.numbers for part in into if part.numbers is not None]
     for place in places:
         place[...] = values
     return places[0] if len(places) == 1 else values
