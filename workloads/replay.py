@@ -49,7 +49,8 @@ class Replay:
         self.buffers: dict[int, Values] = {}
         """Tensor -> what a layer last wrote to it."""
         self._formulas: list[Formula] = []
-        self._possible = True
+        self.possible = True
+        """Whether nothing was refused so far."""
 
     def note(
         self,
@@ -88,16 +89,15 @@ class Replay:
         return (whole or not outside) and self._memories[array.tensor].values is None
 
     def refuse(self) -> None:
-        """Replay the layer being walked never."""
-        self._possible = False
+        """Walk all layers from here on: the one being walked may leave numbers unnoted."""
+        self.possible = False
 
     def walked(self) -> tuple[Formula, ...]:
         """Return the formulas of the layer just walked, none if it cannot be replayed."""
-        formulas = tuple(self._formulas) if self._possible else ()
-        if formulas and formulas[-1].buffer is None:  # what it leaves is no next layer's business
-            formulas = ()
-        self._formulas, self._possible = [], True
-        return formulas
+        formulas, self._formulas = tuple(self._formulas), []
+        if formulas and formulas[-1].buffer is None:  # the next layer would read this layer's own
+            self.refuse()
+        return formulas if self.possible else ()
 
     def run(self, formulas: Sequence[Formula], layer: int) -> None:
         """Compute a layer."""

@@ -194,7 +194,6 @@ class Tracer:
             if pattern is not None and pattern.result == result and self._can_repeat(pattern):
                 self._repeat(pattern, self._layer)
             else:
-                self._hand_over()
                 yield self._layer
                 walked = self._close_block()
                 result = walked.result
@@ -204,18 +203,13 @@ class Tracer:
                 if not self.execute:
                     patterns[kind, kind] = walked
             before = kind
-        self._hand_over()
         self._layer, self._reverse, self._replay = None, False, None
-
-    def _hand_over(self) -> None:
-        """Give what replayed layers left in the buffers to those who hold the buffers' arrays."""
-        for tensor, values in self._replay.buffers.items() if self._replay else ():
-            if (written := self._latest.get((tensor, None))) is not None:
-                written.values = values
 
     def _can_repeat(self, pattern: _Layer) -> bool:
         """Whether a walked layer can stand for others; executed, its formulas must be known."""
-        return bool(pattern.formulas) or not self.execute
+        if self._replay is None:
+            return not self.execute
+        return self._replay.possible and bool(pattern.formulas)
 
     def looked_at(self) -> None:
         """Take note that somebody looks at numbers: the layer's operations may depend on them."""
@@ -471,12 +465,14 @@ class Tracer:
             self._replay.run(pattern.formulas, layer)
         records = with_distances(pattern.records, changed)
         self._blocks.add(records, layer, self._phase, self._step)
-        start, latest, memories = self._start, self._latest, self._memories
         for tensor, position in pattern.writers.items():
-            if memories[tensor].layered:
-                latest[tensor, layer] = Written(start + position)
-            else:
-                latest[tensor, None].index = start + position
+            if self._memories[tensor].layered:
+                self._latest[tensor, layer] = Written(self._start + position)
+                continue
+            written = self._latest[tensor, None]
+            written.index = self._start + position
+            if self._replay is not None:
+                written.values = self._replay.buffers.get(tensor)
         self._start += len(records)
 
 
