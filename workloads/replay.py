@@ -85,7 +85,7 @@ class Replay:
         if array.stored:
             return True
         outside = array.written is None or array.written.index < start
-        whole = all(isinstance(pick, tuple) for pick in array.picks)
+        whole = not array.picks or all(isinstance(pick, tuple) for pick in array.picks)
         return (whole or not outside) and self._memories[array.tensor].values is None
 
     def refuse(self) -> None:

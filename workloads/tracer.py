@@ -192,6 +192,8 @@ class Tracer:
             kind = kinds[self._layer]
             pattern = patterns.get((before, kind))
             if pattern is not None and pattern.result == result and self._can_repeat(pattern):
+                if self._replay is not None:
+                    self._run_again(self._replay, pattern, self._layer)
                 self._repeat(pattern, self._layer)
             else:
                 yield self._layer
@@ -451,29 +453,32 @@ class Tracer:
         Distances within a layer repeat; those to writers `outside` it are looked up again. Then
         the layer is the last writer: of its own instances, and of what all layers share.
         """
+        start, memories, writings = self._start, self._memories, self._latest
         changed = {}
         for position, tensors in pattern.outside.items():
             before = pattern.records[position].depends_back
             distances = {distance for distance in before if distance <= position}
             for tensor in tensors:
-                latest = self._latest.get(self._key(tensor))
+                latest = writings.get((tensor, layer if memories[tensor].layered else None))
                 if latest is not None:
-                    distances.add(self._start + position - latest.index)
+                    distances.add(start + position - latest.index)
             if (after := tuple(sorted(distances))) != before:
                 changed[position] = after
-        if self._replay is not None:
-            self._replay.run(pattern.formulas, layer)
         records = with_distances(pattern.records, changed)
         self._blocks.add(records, layer, self._phase, self._step)
         for tensor, position in pattern.writers.items():
-            if self._memories[tensor].layered:
-                self._latest[tensor, layer] = Written(self._start + position)
-                continue
-            written = self._latest[tensor, None]
-            written.index = self._start + position
-            if self._replay is not None:
-                written.values = self._replay.buffers.get(tensor)
+            if memories[tensor].layered:
+                writings[tensor, layer] = Written(start + position)
+            else:
+                writings[tensor, None].index = start + position
         self._start += len(records)
+
+    def _run_again(self, replay: Replay, pattern: _Layer, layer: int) -> None:
+        """Compute a layer's numbers, and give them to who holds the arrays of the buffers."""
+        replay.run(pattern.formulas, layer)
+        for tensor in pattern.writers:
+            if not self._memories[tensor].layered:
+                self._latest[tensor, None].values = replay.buffers.get(tensor)
 
 
 def _equal_parts(access: Access, parts: int) -> Iterator[Access]:
