@@ -72,13 +72,14 @@ validate: $(STAMP)  ## hold the simulator against the reference tables in $(DATA
 	done; \
 	exit $$status
 
-bench: $(STAMP)  ## time the engine, the comparison and a GPT-3-sized run
+bench: $(STAMP)  ## time the engine, the comparison, a GPT-3-sized run, and decoding in numpy
 	@$(BIN)/python benchmarks/engine.py
 	@$(BIN)/python benchmarks/runs.py
 	@$(BIN)/python benchmarks/systolic.py
 	@$(BIN)/python benchmarks/cache.py
 	@$(BIN)/python benchmarks/dram.py
 	@$(BIN)/python benchmarks/tlb.py
+	@$(BIN)/python benchmarks/decode.py
 
 readme: $(STAMP)  ## regenerate the README's tables and chart from the code
 	@$(BIN)/python -m reports.readme

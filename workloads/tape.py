@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from workloads.array import Array
@@ -39,8 +39,7 @@ Gradients = tuple["Array | None", ...]
 """One for each input; None where an input has none (token numbers)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
+class Rule(NamedTuple):
     """How the gradient of an operation's result becomes those of its inputs."""
 
     gradients: Callable[[Call], Gradients]

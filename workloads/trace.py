@@ -14,12 +14,12 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 FORMAT_VERSION = 2
 
@@ -143,8 +143,7 @@ class Tensor:
         return self.address + ((layer or 0) - self.first_layer) * self.layer_stride_bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Access:
+class Access(NamedTuple):
     """That an operation touches some bytes of a tensor: all, gathered rows, a filled prefix.
 
     Each byte counts once, however often the operation's loops come back to it.
@@ -304,16 +303,17 @@ class Trace:
         """Raise TraceError at the first thing that cannot be true of a real run."""
         if not self.blocks:
             raise TraceError(f"trace of {self.model}: holds no operations")
-        position = 0
+        position, sizes = 0, [tensor.bytes for tensor in self.tensors]
         for block in self.blocks:
             if not block.ops or block.repeats < 1:
                 raise TraceError(f"trace of {self.model}: an empty block at operation {position}")
             for op in block.ops:
-                self._verify_op(op, position)
+                self._verify_op(op, position, sizes)
                 position += 1
             position += len(block.ops) * (block.repeats - 1)
 
-    def _verify_op(self, op: Op, position: int) -> None:
+    def _verify_op(self, op: Op, position: int, sizes: Sequence[int]) -> None:
+        """Check one operation; `sizes` are the bytes of the tensors."""
         where = f"trace of {self.model}, operation {position} ({op.name})"
         if tuple(op.dims) != FAMILY_DIMS[op.family]:
             raise TraceError(f"{where}: dims {tuple(op.dims)} should be {FAMILY_DIMS[op.family]}")
@@ -322,14 +322,13 @@ class Trace:
         for distance in op.depends_back:
             if not 1 <= distance <= position:
                 raise TraceError(f"{where}: depends on an operation {distance} back")
-        for access in (*op.reads, *op.writes):
-            if not 0 <= access.tensor < len(self.tensors):
-                raise TraceError(f"{where}: refers to tensor {access.tensor}, which is not listed")
-            tensor = self.tensors[access.tensor]
-            if access.bytes < 0 or access.offset_bytes + access.bytes > tensor.bytes:
+        for number, size, offset in (*op.reads, *op.writes):
+            if not 0 <= number < len(sizes):
+                raise TraceError(f"{where}: refers to tensor {number}, which is not listed")
+            if size < 0 or offset + size > sizes[number]:
                 raise TraceError(
-                    f"{where}: touches {access.bytes} bytes of {tensor.name}, "
-                    f"which has {tensor.bytes}"
+                    f"{where}: touches {size} bytes of {self.tensors[number].name}, "
+                    f"which has {sizes[number]}"
                 )
 
     def save(self, path: Path) -> None:

@@ -1,12 +1,13 @@
 """The tracer: runs a model's operations and writes down one `Op` for each.
 
-With `execute=False` nothing is computed: arrays carry shapes only. Of every run of layers of the
-same kind the first is walked, and its operations repeated for the others; only what each waits for
-is looked up anew. The trace is that of an executed run, digest and all.
+With `execute=False` nothing is computed: arrays carry shapes only. Of the layers of one kind that
+follow a layer of one kind only the first is walked, and its operations repeated for the others;
+only what each waits for is looked up anew. The trace is that of an executed run, digest and all.
 
-With `execute=True` every layer is walked, and layers are folded into one `Block` only where their
-records turned out equal: that is the proof that they repeat. Layers walked from the last to the
-first, as a backward pass does, have a `Block` each.
+With `execute=True` every layer of a prefill is walked, and layers are folded into one `Block` only
+where their records turned out equal: that is the proof that they repeat. Decode passes then replay
+them: see `workloads.replay`. Layers walked from the last to the first, as a backward pass does,
+have a `Block` each.
 
 With `trains=True` operations that have a gradient rule are put on a tape, in order, and what the
 rules read again is kept: see `workloads.tape`.
@@ -16,25 +17,39 @@ Memory is laid out when the trace is finished: see `workloads.layout`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields, replace
-from itertools import groupby
+from dataclasses import dataclass, field, replace
 from math import prod
-from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 from workloads.array import Array, Shape, Values, Written
 from workloads.layout import Memory, laid_out
+from workloads.records import Blocks, Record, Records, last_writers, with_distances
+from workloads.replay import Formula, Replay
 from workloads.tape import Recorded, Rule
-from workloads.trace import Access, Block, Family, Op, Phase, Role, Trace, TraceError
+from workloads.trace import Access, Family, Phase, Role, Trace, TraceError
 
 _WRITABLE = {Role.ACTIVATION, Role.KV_CACHE, Role.STATE}
 """What a run writes to."""
 
-Ops = tuple[Op, ...]
 _Outside = dict[int, list[int]]
 """Position in a block -> the tensors read there that something before the block wrote, if any."""
+
+
+class _Layer(NamedTuple):
+    """A walked layer, from which others of its kind are made."""
+
+    records: Records
+    outside: _Outside
+    writers: Mapping[int, int]
+    """Tensor written -> position of its last writer."""
+    formulas: tuple[Formula, ...] = ()
+
+    @property
+    def result(self) -> int:
+        """Tensor that the last operation writes: what the next layer reads."""
+        return self.records[-1].writes[0].tensor if self.records else -1
 
 
 @dataclass(kw_only=True)
@@ -48,6 +63,8 @@ class Tracer:
     """Whether numbers are computed."""
     trains: bool = False
     """Whether operations go on the tape of a backward pass."""
+    replays: bool = True
+    """Whether executed decode passes replay layers that repeat, in place of walking them."""
     batch: int = 1
     prompt_tokens: int = 1
     new_tokens: int = 1
@@ -57,14 +74,15 @@ class Tracer:
         self._memories: list[Memory] = []
         self._index_of: dict[str, int] = {}
         self._latest: dict[tuple[int, int | None], Written] = {}
-        self._blocks: list[Block] = []
-        self._ops: list[Op] = []
+        self._blocks = Blocks()
+        self._records: list[Record] = []
         self._outside: _Outside = {}
-        self._start = 0  # position of the first operation of `_ops` in the expanded trace
+        self._start = 0  # position of the first of `_records` in the expanded trace
         self._layer: int | None = None
         self._step = 0
         self._phase = Phase.PREFILL
         self._layer_count = 0
+        self._replay: Replay | None = None
         self._reverse = False
         self._tape: list[Recorded] = []
         self._scope = ""
@@ -81,7 +99,7 @@ class Tracer:
 
         A training step has several passes, whose `phase` says which.
         """
-        self._close_block(repeats=1)
+        self._close_block()
         self._step = step
         self._phase = phase or (Phase.DECODE if step else Phase.PREFILL)
 
@@ -150,27 +168,55 @@ class Tracer:
             tensor=tensor,
             shape=memory.shape,
             dtype=memory.dtype,
-            values=memory.values(self._layer) if self.execute and memory.values else None,
+            numbers=memory.values(self._layer) if self.execute and memory.values else None,
+            stored=memory.values is not None,
             written=self._latest.get(self._key(tensor)),
         )
 
     def layers(self, kinds: int | Sequence[str], *, reverse: bool = False) -> Iterator[int]:
         """Walk the layers: a count of equal ones, or the kind of each; `reverse` from the last.
 
-        Yields every layer where the tracer executes, and else the first of each run of
-        neighbours of the same kind, whose operations then count for the whole run.
+        Yields every layer where the tracer executes, but for decode passes that it can replay.
+        Else the first of each run of neighbours of one kind, whose operations then count for the
+        whole run, and for later runs of the kind that follow the same kind: as long as all layers
+        leave their results in one place, and no tape is kept, which needs a layer of every run.
         """
         kinds = ("layer",) * kinds if isinstance(kinds, int) else kinds
-        self._close_block(repeats=1)
+        self._close_block()
         self._layer_count, self._reverse = len(kinds), reverse
-        order = range(len(kinds))[::-1] if reverse else range(len(kinds))
-        for _, run in groupby(order, key=kinds.__getitem__):
-            numbers = tuple(run)
-            walked, repeats = (numbers, 1) if self.execute else (numbers[:1], len(numbers))
-            for self._layer in walked:
+        if self.execute and self.replays and self._phase is Phase.DECODE:
+            self._replay = Replay(self._memories)
+        patterns: dict[tuple[str, str], _Layer] = {}  # by the kind before, and the layer's own
+        before, result = "", 0
+        for self._layer in range(len(kinds))[::-1] if reverse else range(len(kinds)):
+            kind = kinds[self._layer]
+            pattern = patterns.get((before, kind))
+            if pattern is not None and pattern.result == result and self._can_repeat(pattern):
+                if self._replay is not None:
+                    self._run_again(self._replay, pattern, self._layer)
+                self._repeat(pattern, self._layer)
+            else:
                 yield self._layer
-                self._close_block(repeats=repeats)
-        self._layer, self._reverse = None, False
+                walked = self._close_block()
+                result = walked.result
+                if self.trains:
+                    patterns.clear()
+                patterns[before, kind] = walked
+                if not self.execute:
+                    patterns[kind, kind] = walked
+            before = kind
+        self._layer, self._reverse, self._replay = None, False, None
+
+    def _can_repeat(self, pattern: _Layer) -> bool:
+        """Whether a walked layer can stand for others; executed, its formulas must be known."""
+        if self._replay is None:
+            return not self.execute
+        return self._replay.possible and bool(pattern.formulas)
+
+    def looked_at(self) -> None:
+        """Take note that somebody looks at numbers: the layer's operations may depend on them."""
+        if self._replay is not None:
+            self._replay.refuse()
 
     def take_tape(self) -> list[Recorded]:
         """Return what was put on the tape since it was last taken, in order."""
@@ -222,56 +268,60 @@ class Tracer:
         operation's gradient rule.
         """
         name, buffer = self._scoped(name), self._scoped(buffer or name)
-        touched = [read if isinstance(read, tuple) else (read, read.bytes, 0) for read in reads]
+        inputs: list[Array] = []
+        accesses: list[Access] = []
+        for read in reads:
+            array, size, at = read if isinstance(read, tuple) else (read, read.bytes, 0)
+            inputs.append(array)
+            accesses.append(Access(array.tensor, size, array.offset_bytes + at))
         updated = (updates,) if isinstance(updates, Array) else updates or ()
-        inputs = [array for array, _, _ in touched]
         sources = [*inputs, *updated]
         if self.trains and backward is not None:
             inputs = self._kept_inputs(name, inputs, backward, buffer)
         depends_back = self._distances(name, sources)
-        values = compute(*(source.values for source in sources)) if self.execute else None
+        values = compute(*[source.read() for source in sources]) if self.execute else None
         dtype = dtype or sources[0].dtype
-        place = next(iter((*updated, *into)), None)
-        if place is None:
+        places = (*updated, *into)
+        if not places:
             tensor, offset = self._buffer(buffer, role, shape, dtype), 0
         else:
-            tensor, offset = place.tensor, place.offset_bytes
-        also = tuple(part for part in (*updated, *into) if part is not place)
+            tensor, offset = places[0].tensor, places[0].offset_bytes
+            values = _stored(values, into)
         written = self._note_writing(tensor)
-        for part in also:
-            self._note_writing(part.tensor)
-        values = _stored(values, into)
         result = Array(
             tracer=self,
             tensor=tensor,
             shape=shape,
             dtype=dtype,
-            values=values,
+            numbers=values,
+            stored=bool(places) and places[0].stored and values is places[0].numbers,
             offset_bytes=offset,
             written=written,
         )
-        self._ops.append(
-            Op(
-                kind=kind,
-                family=family,
-                name=name,
-                dims=dims,
-                flops=flops,
-                transcendentals=transcendentals,
-                reads=tuple(Access(a.tensor, n, a.offset_bytes + at) for a, n, at in touched),
-                writes=(
-                    *_equal_parts(Access(tensor, result.bytes, offset), parts),
-                    *(Access(part.tensor, part.bytes, part.offset_bytes) for part in also),
-                ),
-                depends_back=depends_back,
-                dtype=sources[0].dtype,
-                layer=self._layer,
-                phase=self._phase,
-                step=self._step,
+        if self._replay is not None:
+            self._replay.note(compute, sources, places, into, result=result, start=self._start)
+        writes: tuple[Access, ...] = (Access(tensor, result.bytes, offset),)
+        if parts > 1:
+            writes = tuple(_equal_parts(writes[0], parts))
+        for part in places[1:]:
+            self._note_writing(part.tensor)
+            writes += (Access(part.tensor, part.bytes, part.offset_bytes),)
+        self._records.append(
+            Record(
+                kind,
+                family,
+                name,
+                dims,
+                flops,
+                transcendentals,
+                tuple(accesses),
+                writes,
+                depends_back,
+                sources[0].dtype,
             )
         )
         if self.trains and backward is not None:
-            kept = result if backward.saves_result else replace(result, values=None)
+            kept = result if backward.saves_result else replace(result, numbers=None)
             if backward.saves_result:
                 self._keep(result)
             self._tape.append(Recorded(name, self._layer, tuple(inputs), kept, backward))
@@ -279,7 +329,7 @@ class Tracer:
 
     def finish(self) -> Trace:
         """Lay out the memory and return the verified trace."""
-        self._close_block(repeats=1)
+        self._close_block()
         trace = Trace(
             model=self.model,
             dtype=self.dtype,
@@ -287,7 +337,7 @@ class Tracer:
             prompt_tokens=self.prompt_tokens,
             new_tokens=self.new_tokens,
             tensors=laid_out(self._memories),
-            blocks=tuple(self._blocks),
+            blocks=self._blocks.finished(),
             about=self.about,
         )
         trace.verify()
@@ -298,13 +348,13 @@ class Tracer:
         kept = []
         for number, array in enumerate(inputs):
             if number not in rule.saves:
-                kept.append(replace(array, values=None))
+                kept.append(replace(array, numbers=None))
                 continue
             memory = self._memories[array.tensor]
             shared = self._layer is not None and not (memory.in_layers or memory.layered)
             if memory.role is Role.ACTIVATION and (shared or memory.name == buffer):
                 copy = self._set_aside(array, f"{name}.input")
-                kept.append(replace(array, values=None, kept=copy))
+                kept.append(replace(array, numbers=None, kept=copy))
             else:
                 self._keep(array)
                 kept.append(array)
@@ -335,40 +385,40 @@ class Tracer:
 
     def _scoped(self, name: str) -> str:
         """Full name of what is named within the scope; a full name stays."""
-        return name if name.startswith(self._scope) else self._scope + name
+        scope = self._scope
+        return name if not scope or name.startswith(scope) else scope + name
 
-    def _key(self, tensor: int, layer: int | None = None) -> tuple[int, int | None]:
+    def _key(self, tensor: int) -> tuple[int, int | None]:
         """Where a tensor's writings are noted: one place, or one in each layer."""
-        if not self._memories[tensor].layered:
-            return tensor, None
-        return tensor, self._layer if layer is None else layer
+        return tensor, self._layer if self._memories[tensor].layered else None
 
     def _note_writing(self, tensor: int) -> Written:
         """Make the next operation the tensor's last writer.
 
         Each tensor has a `Written` of its own: repeated layers move them apart.
         """
-        written = Written(self._start + len(self._ops))
+        written = Written(self._start + len(self._records))
         self._latest[self._key(tensor)] = written
         return written
 
     def _distances(self, name: str, sources: Sequence[Array]) -> tuple[int, ...]:
-        position = len(self._ops)
+        """How far back the last writers of what an operation reads are."""
+        position = len(self._records)
         distances = set()
         for source in sources:
-            latest = self._latest.get(self._key(source.tensor))
+            memory = self._memories[source.tensor]
+            latest = self._latest.get((source.tensor, self._layer if memory.layered else None))
             if source.written is not latest:
                 raise TraceError(
                     f"{name} reads {source.name}, which another operation has overwritten; "
                     f"give one of the two results a buffer of its own"
                 )
-            role = self._memories[source.tensor].role
-            if (role in _WRITABLE or self.trains) and (
-                latest is None or latest.index < self._start
-            ):
-                self._outside.setdefault(position, []).append(source.tensor)
             if latest is not None:
                 distances.add(self._start + position - latest.index)
+            if latest is not None and latest.index >= self._start:
+                continue
+            if self.trains or memory.role in _WRITABLE:
+                self._outside.setdefault(position, []).append(source.tensor)
         return tuple(sorted(distances))
 
     def _buffer(self, name: str, role: Role, shape: Shape, dtype: str) -> int:
@@ -386,61 +436,49 @@ class Tracer:
             memory.shape = shape
         return tensor
 
-    def _close_block(self, *, repeats: int) -> None:
-        """End a block whose operations also stand for the `repeats - 1` layers after its own."""
-        ops, self._ops = tuple(self._ops), []
-        outside, self._outside = self._outside, {}
-        if not ops:
-            return
-        last = self._blocks[-1] if self._blocks else None
-        if last is not None and _continues(last, ops):
-            self._blocks[-1] = replace(last, repeats=last.repeats + 1)
-        else:
-            self._blocks.append(Block(ops=ops))
-        self._start += len(ops)
-        written = {access.tensor for op in ops for access in op.writes}
-        writings = {tensor: self._latest[self._key(tensor)] for tensor in written}
-        first, step = self._layer or 0, -1 if self._reverse else 1
-        for repeat in range(1, repeats):
-            layer = first + step * repeat
-            ops = self._repeated(ops, outside, layer)
-            self._move_writings(writings, layer, repeat, len(ops))
-            self._start += len(ops)
+    def _close_block(self) -> _Layer:
+        """End a layer, or what stands outside the layers."""
+        records = tuple(self._records)
+        formulas = () if self._replay is None else self._replay.walked()
+        closed = _Layer(records, self._outside, last_writers(records), formulas)
+        self._records, self._outside = [], {}
+        if closed.records:
+            self._blocks.add(closed.records, self._layer, self._phase, self._step)
+            self._start += len(closed.records)
+        return closed
 
-    def _repeated(self, ops: Ops, outside: _Outside, layer: int) -> Ops:
-        """Add the next layer's operations: of the same shapes, but waiting for writers of its own.
+    def _repeat(self, pattern: _Layer, layer: int) -> None:
+        """Add a layer's operations: of the pattern's shapes, but waiting for writers of its own.
 
-        Distances within a layer repeat; those to writers `outside` it are looked up again.
+        Distances within a layer repeat; those to writers `outside` it are looked up again. Then
+        the layer is the last writer: of its own instances, and of what all layers share.
         """
+        start, memories, writings = self._start, self._memories, self._latest
         changed = {}
-        for position, tensors in outside.items():
-            before = ops[position].depends_back
+        for position, tensors in pattern.outside.items():
+            before = pattern.records[position].depends_back
             distances = {distance for distance in before if distance <= position}
             for tensor in tensors:
-                latest = self._latest.get(self._key(tensor, layer))
+                latest = writings.get((tensor, layer if memories[tensor].layered else None))
                 if latest is not None:
-                    distances.add(self._start + position - latest.index)
+                    distances.add(start + position - latest.index)
             if (after := tuple(sorted(distances))) != before:
                 changed[position] = after
-        if not changed and not self._reverse:
-            self._blocks[-1] = replace(self._blocks[-1], repeats=self._blocks[-1].repeats + 1)
-            return ops
-        ops = tuple(
-            replace(op, layer=layer, depends_back=changed.get(position, op.depends_back))
-            for position, op in enumerate(ops)
-        )
-        self._blocks.append(Block(ops=ops))
-        return ops
-
-    def _move_writings(
-        self, writings: dict[int, Written], layer: int, repeat: int, op_count: int
-    ) -> None:
-        """Make the repeated layer the last writer: of its own instances, and of what all share."""
-        for tensor, written in writings.items():
-            if self._memories[tensor].layered:
-                self._latest[tensor, layer] = Written(written.index + repeat * op_count)
+        records = with_distances(pattern.records, changed)
+        self._blocks.add(records, layer, self._phase, self._step)
+        for tensor, position in pattern.writers.items():
+            if memories[tensor].layered:
+                writings[tensor, layer] = Written(start + position)
             else:
-                written.index += op_count
+                writings[tensor, None].index = start + position
+        self._start += len(records)
+
+    def _run_again(self, replay: Replay, pattern: _Layer, layer: int) -> None:
+        """Compute a layer's numbers, and give them to who holds the arrays of the buffers."""
+        replay.run(pattern.formulas, layer)
+        for tensor in pattern.writers:
+            if not self._memories[tensor].layered:
+                self._latest[tensor, None].values = replay.buffers.get(tensor)
 
 
 def _equal_parts(access: Access, parts: int) -> Iterator[Access]:
@@ -452,20 +490,7 @@ def _equal_parts(access: Access, parts: int) -> Iterator[Access]:
 
 def _stored(values: Values | None, into: Sequence[Array]) -> Values | None:
     """Put a result where declared tensors have their numbers; the only one's are the result's."""
-    places = [part.values for part in into if part.values is not None]
+    places = [part.numbers for part in into if part.numbers is not None]
     for place in places:
         place[...] = values
     return places[0] if len(places) == 1 else values
-
-
-_ALL_BUT_LAYER = attrgetter(*(each.name for each in fields(Op) if each.name != "layer"))
-
-
-def _continues(block: Block, ops: Sequence[Op]) -> bool:
-    """Whether `ops` are the block's operations in the layer right after its last."""
-    first = block.first_layer
-    if first is None or ops[0].layer != first + block.repeats or len(ops) != len(block.ops):
-        return False
-    return all(
-        _ALL_BUT_LAYER(op) == _ALL_BUT_LAYER(old) for op, old in zip(ops, block.ops, strict=True)
-    )

@@ -10,6 +10,9 @@ from hypothesis import strategies as st
 from random_decoders import models, requests, small
 
 from workloads import Model, Role, Trace, generate, parameter_count
+from workloads.decoding.answer import GREEDY, answer
+from workloads.decoding.request import checked_request
+from workloads.generate import Generation
 from workloads.trace import Access
 
 
@@ -23,6 +26,25 @@ def test_executed_and_shape_only_runs_have_one_digest(
     executed.verify()
     shaped.verify()
     assert executed.digest() == shaped.digest()
+
+
+@given(model=models(), request=requests)
+@settings(max_examples=40, deadline=None)
+def test_replayed_decode_passes_have_the_numbers_and_the_trace_of_walked_ones(
+    model: Model, request: dict[str, Any]
+) -> None:
+    drawn = drawn_model(model.config)
+    replayed, walked = (answered(drawn, request, replays=replays) for replays in (True, False))
+    assert replayed.trace.digest() == walked.trace.digest()
+    assert np.array_equal(replayed.logits, walked.logits)
+
+
+def answered(model: Model, request: dict[str, Any], *, replays: bool) -> Generation:
+    """What `generate` does, without a temperature."""
+    checked = checked_request(model, **request | {"temperature": None})
+    tracer = checked.tracer()
+    tracer.replays = replays
+    return answer(checked, checked.session(tracer), [checked.prompt(tracer)], GREEDY)
 
 
 @given(model=models(), request=requests)

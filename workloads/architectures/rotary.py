@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from math import pi
 from typing import Literal, Self
 
@@ -42,6 +43,7 @@ class RopeScaling(BaseModel):
         return (1 - kept) * slowed + kept * frequency
 
 
+@lru_cache(maxsize=64)  # every layer and every pass asks for the same
 def rope_frequencies(
     *, theta: float, rotated: int, scaling: RopeScaling | None = None
 ) -> tuple[float, ...]:

@@ -5,7 +5,9 @@ Letters, costs and rules are those of `workloads.ops`.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from math import prod
+from typing import Any
 
 import numpy as np
 
@@ -42,14 +44,11 @@ def rope(
     second = slice(1, 2 * pairs, 2) if interleaved else slice(pairs, 2 * pairs)
 
     def turn(x: Values, padding: tuple[Values, ...], direction: int) -> Values:
-        positions = np.arange(start, start + tokens)  # [T]
         if padding:
-            positions = positions_of(start, tokens, *padding)  # [B, T]
-        angles = np.multiply.outer(direction * positions, frequencies)[..., None, :]
-        cos, sin = (
-            np.cos(angles).astype(x.dtype),
-            np.sin(angles).astype(x.dtype),
-        )  # [(B,) T, 1, R/2]
+            positions = direction * positions_of(start, tokens, *padding)  # [B, T]
+            cos, sin = _turns(positions, frequencies, x.dtype)  # [B, T, 1, R/2]
+        else:
+            cos, sin = _turns_from(start, tokens, direction, frequencies, x.dtype)  # [T, 1, R/2]
         x = x.reshape(batch, tokens, heads, -1)  # [B, T, heads, D]
         a, b = x[..., first], x[..., second]  # [B, T, heads, R/2] each
         result = x.copy()
@@ -76,6 +75,22 @@ def rope(
         compute=lambda x, *padding: turn(x, padding, 1),
         backward=back if padding is None else None,  # training pads no prompts
     )
+
+
+def _turns(
+    positions: Values, frequencies: tuple[float, ...], dtype: np.dtype[Any]
+) -> tuple[Values, Values]:
+    """Cosine and sine of each pair's angle at positions [..., T] -> [..., T, 1, R/2]."""
+    angles = np.multiply.outer(positions, frequencies)[..., None, :]
+    return np.cos(angles).astype(dtype), np.sin(angles).astype(dtype)
+
+
+@lru_cache(maxsize=4)  # queries and keys of all layers turn by the same angles in a pass
+def _turns_from(
+    start: int, tokens: int, direction: int, frequencies: tuple[float, ...], dtype: np.dtype[Any]
+) -> tuple[Values, Values]:
+    """Return the turns of tokens at positions start.., forwards (1) or back (-1)."""
+    return _turns(direction * np.arange(start, start + tokens), frequencies, dtype)
 
 
 def cache_append(cache: Array, new: Array, *, start: int, name: str) -> Array:
@@ -178,6 +193,8 @@ def softmax(
     fits = len(scores.shape) == 4 and head_rows % tokens == 0 and (tokens <= context or not causal)
     need(fits=fits, op="softmax", rule=f"rows hold {tokens} tokens a head", scores=scores)
     rows, group = scores.size // context, head_rows // tokens
+    # the last token by itself sees all positions but those before its window
+    masked = causal and (tokens > 1 or (window is not None and window < context))
 
     def compute(scores: Values, *padding: Values) -> Values:
         query = np.arange(context - tokens, context)[:, None]  # [T, 1]
@@ -189,7 +206,7 @@ def softmax(
             slopes = alibi_slopes(kv_heads * group).reshape(kv_heads, group, 1, 1)
             bias = (slopes * (key - query)).reshape(kv_heads, head_rows, context)
             scores = scores + bias.astype(scores.dtype)
-        if causal:
+        if masked:
             hidden = key > query  # [T, S]
             if window is not None:
                 hidden |= key <= query - window

@@ -215,7 +215,7 @@ def scatter_add(
         compute=compute,
     )
     values = None if total is None else total.reshape(x.shape)
-    return replace(x, values=values, written=added.written)
+    return replace(x, numbers=values, written=added.written)
 
 
 def _listed(chosen: Array, count: int) -> tuple[Array, int, int]:
