@@ -11,20 +11,21 @@ import os
 for variable in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
     os.environ[variable] = "1"
 
-import tracemalloc  # noqa: E402 (after the number of threads is set)
-from collections.abc import Callable  # noqa: E402
-from functools import partial  # noqa: E402
-from time import process_time  # noqa: E402
-from typing import Any  # noqa: E402
+import tracemalloc
+from collections.abc import Callable
+from functools import partial
+from time import process_time
+from typing import Any
 
-import numpy as np  # noqa: E402
-from timing import Figures  # noqa: E402
+import numpy as np
+from timing import Figures
 
-from workloads import Model, ModelError, generate, load_model, ops  # noqa: E402
-from workloads.array import Array  # noqa: E402
-from workloads.decoding.request import Request, checked_request  # noqa: E402
-from workloads.smollm2 import smollm2_file  # noqa: E402
-from workloads.tracer import Tracer  # noqa: E402
+from workloads import Model, ModelError, generate, load_model, ops
+from workloads.array import Array
+from workloads.decoding.request import Request, checked_request
+from workloads.packages import SMOLLM2, package_file
+from workloads.smollm2 import FILE
+from workloads.tracer import Tracer
 
 PROMPT, STEPS, RUNS = "The capital of France is", 12, 5
 GPT3_PROMPT_TOKENS, GPT3_DECODE_STEPS = 2048, 128
@@ -131,7 +132,7 @@ def main() -> None:
     """Print the figures; each is the best of several runs, on one thread."""
     figures = Figures("speed of decoding in numpy")
     try:
-        smollm2_file()
+        package_file(SMOLLM2, FILE)
     except ModelError as error:
         print(f"decoding in numpy is not timed: {error}, or make models")
         return

@@ -71,7 +71,7 @@ VALIDATED = (
     Validated(
         suite="ooo-measured",
         folder="ooo",
-        made_by="the same, all cores as measured: what LLVM's models say otherwise is an error here",
+        made_by="the same, all cores as measured: where LLVM's models differ, that is an error",
     ),
     Validated(
         suite="tpu",
