@@ -44,6 +44,9 @@ class Generation:
     """[batch, new tokens]; None where nothing was executed."""
     logits: Values | None
     """[batch, new tokens, vocabulary]: what each new token was chosen from; None likewise."""
+    values: Callable[[str, int | None], Values | None]
+    """Numbers of a weight, an input or a cache as the run left them, by name and layer; None
+    likewise."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,6 +145,7 @@ def _run(request: _Request) -> Generation:
         prompt_ids=request.prompt_ids,
         token_ids=_side_by_side([array.view((request.batch, 1)) for array in tokens]),
         logits=_side_by_side([array.view((request.batch, 1, array.shape[1])) for array in logits]),
+        values=tracer.values,
     )
 
 

@@ -21,7 +21,6 @@ from sim.cpu.riscv.compiled.timing import CoreTiming, no_caches
 from sim.cpu.riscv.integers import signed, wrap
 from sim.cpu.riscv.machine import (
     INSTRUCTION_LIMIT,
-    POWER_OFF_ADDRESS,
     STACK_BYTES,
     STACK_TOP,
     STRING_LIMIT_BYTES,
@@ -69,28 +68,17 @@ class CompiledMachine:
         regions: Sequence[tuple[int, int]] = (),
         marks: Sequence[int] = (),
         hart: int = 0,
+        power_off: bool = True,
     ) -> None:
         """Take a program; `regions` (first address, length) add to its data and stack.
 
-        `marks` are addresses at which a new section begins. ExecutionError for what is not
-        executed here.
+        `marks` are addresses at which a new section begins; without `power_off` there is no such
+        register. ExecutionError for what is not executed here.
         """
-        self.program = program
         self.timing = timing
-        self.memory = FlatMemory(
-            (
-                (program.data_base, len(program.data)),
-                (STACK_TOP - STACK_BYTES, STACK_BYTES + 16),
-                (POWER_OFF_ADDRESS, 4),
-                *regions,
-            )
-        )
-        if program.data:
-            self.memory.view(program.data_base, len(program.data))[:] = np.frombuffer(
-                program.data, dtype=np.uint8
-            )
-        self.exit_code: int | None = None
-        """None while the program runs."""
+        stack = (STACK_TOP - STACK_BYTES, STACK_BYTES + 16)
+        data = (program.data_base, len(program.data))
+        self.memory = FlatMemory((data, stack, *regions), power_off=power_off)
         self.output = ""
         self._values = np.zeros(REGISTERS + 1, dtype=np.int64)
         self._registers = Registers(
@@ -99,17 +87,30 @@ class CompiledMachine:
             doubles=self._values.view(np.float64),
         )
         self._values[SP] = STACK_TOP
-        self._code = decode(program, frozenset(marks))
-        self._steps = timing.steps(program) if timing else np.zeros((0, 0), dtype=np.int64)
         self._caches = timing.empty_caches() if timing else no_caches()
         self._pipeline = pipeline.initial_state()
         self._state = np.zeros(loop.STATE, dtype=np.int64)
-        self._state[loop.ADDRESS_MASK] = wrap(program.xlen, -1) if program.xlen == 32 else -1
-        self._state[loop.TEXT_BASE] = program.text_base
         self._state[loop.HART_ID] = hart
-        index = program.index_of(program.entry)
-        self._state[loop.INDEX] = -1 if index is None else index
-        self._state[loop.ADDRESS] = program.entry
+        self.load(program, marks)
+
+    def load(self, program: Program, marks: Sequence[int] = ()) -> None:
+        """Put a program in place of another; registers, memory, caches and pipeline stay.
+
+        ExecutionError where there is no room for its data.
+        """
+        self.program = program
+        if program.data:
+            content = np.frombuffer(program.data, dtype=np.uint8)
+            self.memory.view(program.data_base, len(program.data))[:] = content
+        self._code = decode(program, frozenset(marks))
+        none = np.zeros((0, 0), dtype=np.int64)
+        self._steps = self.timing.steps(program) if self.timing else none
+        self._state[loop.ADDRESS_MASK] = 2**32 - 1 if program.xlen == 32 else -1
+        self._state[loop.TEXT_BASE] = program.text_base
+        self.jump(program.entry)
+
+    exit_code: int | None
+    """None while the program runs."""
 
     @property
     def registers(self) -> tuple[int, ...]:

@@ -22,9 +22,14 @@ class FlatMemory:
     Source: The RISC-V Instruction Set Manual, Volume I, section 1.4.
     """
 
-    def __init__(self, regions: Sequence[tuple[int, int]]) -> None:
-        """Take each region's first address and length; ExecutionError where two overlap."""
-        self.regions = tuple(sorted((begin, length) for begin, length in regions if length))
+    def __init__(self, regions: Sequence[tuple[int, int]], *, power_off: bool = True) -> None:
+        """Take each region's first address and length; ExecutionError where two overlap.
+
+        The power-off register is there unless told.
+        """
+        device = [(POWER_OFF_ADDRESS, 4)] if power_off else []
+        wanted = [(begin, length) for begin, length in regions if length]
+        self.regions = tuple(sorted(wanted + device))
         for (begin, length), (after, _) in zip(self.regions, self.regions[1:], strict=False):
             if begin + length > after:
                 raise ExecutionError(
@@ -45,7 +50,7 @@ class FlatMemory:
             words=self._bytes.view(np.int32),
             doubles=self._bytes,
             regions=self._rows,
-            power_off=(POWER_OFF_ADDRESS, POWER_OFF_VALUE),
+            power_off=(POWER_OFF_ADDRESS if power_off else -1, POWER_OFF_VALUE),
         )
 
     def view(self, address: int, size: int) -> npt.NDArray[np.uint8]:
