@@ -12,6 +12,7 @@ import click
 
 from reports.commands.catalogue import machines, models, show
 from reports.commands.compare import compare
+from reports.commands.execute import execute
 from reports.commands.memory import memory
 from reports.commands.run import run
 from reports.commands.sharing import sharing
@@ -58,7 +59,19 @@ def commands(ctx: click.Context) -> None:
         click.echo(ctx.get_help())
 
 
-for _command in (compare, run, trace, machines, models, show, memory, sharing, systolic, validate):
+for _command in (
+    compare,
+    run,
+    trace,
+    machines,
+    models,
+    show,
+    memory,
+    sharing,
+    systolic,
+    execute,
+    validate,
+):
     commands.add_command(_command)
 
 

@@ -107,6 +107,12 @@ class Executed:
         return self.predicted.total / self.stack.total - 1
 
     @property
+    def misplaced(self) -> float:
+        """Sum of all operations' errors without their signs, as a share of what was executed."""
+        apart = sum(abs(op.predicted.total - op.stack.total) for op in self.ops)
+        return apart / self.stack.total
+
+    @property
     def agrees(self) -> bool:
         """Whether every token and logit is numpy's."""
         return all(s.token == s.numpy_token and s.logits_difference <= CLOSE for s in self.steps)
@@ -125,6 +131,7 @@ class Executed:
             "predicted_cycles": self.predicted.total,
             "predicted_stack": _plain(self.predicted),
             "error": self.error,
+            "misplaced": self.misplaced,
             "cache_misses": dict(self.cache_misses),
             "steps": [
                 {name: getattr(step, name) for name in ExecutedStep.__slots__}
