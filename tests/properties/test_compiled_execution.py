@@ -28,38 +28,38 @@ patterns = st.one_of(
 )
 integer_registers = st.integers(10, 31).map(lambda n: f"x{n}")
 float_registers = st.integers(0, 31).map(lambda n: f"f{n}")
+MODES = ["rne", "rtz", "rdn", "rup", "rmm"]
 READ_ONLY = ("cycle", "instret", "mhartid")
 
 
+def operand(letter, name, xlen):
+    """What may stand for one letter of an instruction's operands."""
+    size = OPERATIONS[name].bytes or 1
+    places = st.integers(0, BUFFER_BYTES // size - 1)
+    return {
+        "d": integer_registers | st.just("x0"),
+        "s": integer_registers | st.just("x0"),
+        "D": float_registers,
+        "S": float_registers,
+        "i": st.integers(-2048, 2047),
+        "h": st.integers(0, 31 if name.endswith("w") or xlen == 32 else 63),
+        "u": st.integers(0, 2**20 - 1),
+        "m": places.map(lambda place: f"{place * size}(x9)"),
+        "a": st.just("(x9)"),
+        "b": st.just("1f"),
+        "j": st.just("1f"),
+        "r": st.sampled_from(MODES if name.startswith(("fcvt.w", "fcvt.l")) else ["rne"]),
+    }[letter]
+
+
 @st.composite
-def instruction(draw, xlen, name=None):
-    allowed = [n for n, o in OPERATIONS.items() if xlen == 64 or not o.only_rv64]
-    name = name or draw(st.sampled_from(sorted(set(allowed) - {"jalr", "ecall", "ebreak"})))
+def instruction(draw, xlen):
+    allowed = {n for n, o in OPERATIONS.items() if xlen == 64 or not o.only_rv64}
+    name = draw(st.sampled_from(sorted(allowed - {"jalr", "ecall", "ebreak"})))
     operation = OPERATIONS[name]
     if operation.kind is Kind.CONTROL_REGISTER:
         return f"csrrs {draw(integer_registers)}, {draw(st.sampled_from(READ_ONLY))}, x0"
-    words = []
-    for letter in operation.operands:
-        if letter in "ds":
-            words.append(draw(integer_registers | st.just("x0")))
-        elif letter in "DS":
-            words.append(draw(float_registers))
-        elif letter == "i":
-            words.append(str(draw(st.integers(-2048, 2047))))
-        elif letter == "h":
-            most = 31 if name.endswith("w") or xlen == 32 else 63
-            words.append(str(draw(st.integers(0, most))))
-        elif letter == "u":
-            words.append(str(draw(st.integers(0, 2**20 - 1))))
-        elif letter == "m":
-            place = draw(st.integers(0, BUFFER_BYTES // operation.bytes - 1)) * operation.bytes
-            words.append(f"{place}(x9)")
-        elif letter == "a":
-            words.append("(x9)")
-        elif letter in "bj":
-            words.append("1f")
-        elif letter == "r" and name.startswith(("fcvt.w", "fcvt.l")):
-            words.append(draw(st.sampled_from(["rne", "rtz", "rdn", "rup", "rmm"])))
+    words = [str(draw(operand(letter, name, xlen))) for letter in operation.operands]
     return f"{name} {', '.join(words)}"
 
 
@@ -89,7 +89,6 @@ def test_the_compiled_machine_leaves_the_registers_and_memory_of_the_readable_on
     assert machine.retired == expected.retired
     content = machine.memory.view(built.data_base, len(built.data)).tobytes()
     assert content == expected.memory.dump(built.data_base, len(built.data))
-
 
 
 @given(data=st.data())

@@ -176,7 +176,9 @@ class _Writer:
                 "matmul_column", x, weight, y, rest, k, FLOAT_BYTES * rest, FLOAT_BYTES
             )
 
-    def _rows(self, x: int, w: int, y: int, n: int, k: int, stride: int) -> Iterator[str]:
+    def _rows(  # noqa: PLR0917 - as the kernel's registers
+        self, x: int, w: int, y: int, n: int, k: int, stride: int
+    ) -> Iterator[str]:
         """Dot x with each of n rows that lie `stride` bytes apart."""
         groups, rest = divmod(n, GROUP)
         if groups:

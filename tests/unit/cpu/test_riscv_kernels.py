@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sim.cpu.riscv import assemble
+from sim.cpu.riscv import ExecutionError, assemble
 from sim.cpu.riscv.compiled import CompiledMachine
 from sim.cpu.riscv.kernels import kernel_text
 from sim.cpu.riscv.registers import NUMBERS
@@ -73,7 +73,9 @@ def test_exp_is_within_a_millionth_and_right_at_the_edges(bench):
         bench.call("exp_array", source, target, len(part))
         true = np.exp(part.astype(np.float64))
         assert np.abs(bench.get(target, len(part)) / true - 1).max() < 2e-7
-    edges = np.array([0, -0.0, np.nan, np.inf, -np.inf, -1000, 1000, 88.73, -103.98, -100], np.float32)
+    edges = np.array(
+        [0, -0.0, np.nan, np.inf, -np.inf, -1000, 1000, 88.73, -103.98, -100], np.float32
+    )
     source = bench.put(edges)
     bench.call("exp_array", source, source, len(edges))
     with np.errstate(over="ignore"):
@@ -204,8 +206,6 @@ def test_argmax_takes_the_first_of_equals_and_the_first_nan_as_numpy_does(bench,
 
 
 def test_a_token_outside_the_table_is_a_wild_access_with_its_line(bench):
-    from sim.cpu.riscv import ExecutionError
-
     a, c = bench.put(np.array([2**40])), bench.put(np.zeros(4, np.float32))
     with pytest.raises(ExecutionError, match=r"`flw     f0, 0\(t0\)`: wild access of 4 bytes"):
         bench.call("embedding", a, c, c, 1, 4)

@@ -78,7 +78,7 @@ def _multiply_high(code: Any, a: Any, b: Any) -> Any:
 def _divide(code: Any, a: Any, b: Any) -> Any:
     if b == 0:
         return np.int64(-1) if code in (DIV, DIVU) else a
-    if code == DIV or code == REM:  # noqa: PLR1714 - compiled
+    if code in (DIV, REM):
         if a == LEAST and b == -1:
             return a if code == DIV else np.int64(0)
         quotient = a // b
@@ -149,7 +149,7 @@ def integer(code: Any, a: Any, b: Any) -> Any:  # noqa: C901, PLR0911, PLR0912 -
 
 
 @njit(cache=True, inline="always")
-def holds(code: Any, a: Any, b: Any) -> Any:  # noqa: PLR0911 - a switch
+def holds(code: Any, a: Any, b: Any) -> Any:
     """Return whether a branch's condition holds."""
     if code == BEQ:
         return a == b

@@ -75,7 +75,9 @@ def rounded(code: Any, a: Any, b: Any, c: Any) -> Any:  # noqa: PLR0911 - a swit
 
 
 @njit(cache=True)
-def move(code: Any, a: Any, b: Any, x: Any, y: Any, bits: Any) -> Any:
+def move(  # noqa: PLR0911, PLR0917 - a switch
+    code: Any, a: Any, b: Any, x: Any, y: Any, bits: Any
+) -> Any:
     """Do what keeps or compares patterns `a` and `b` of `bits` bits, of the values `x` and `y`."""
     sign = np.int64(1) << (bits - 1)
     if code == FSGNJ:
@@ -96,7 +98,9 @@ def move(code: Any, a: Any, b: Any, x: Any, y: Any, bits: Any) -> Any:
 
 
 @njit(cache=True)
-def _extreme(code: Any, a: Any, b: Any, x: Any, y: Any, bits: Any) -> Any:
+def _extreme(  # noqa: PLR0917 - two operands, as patterns and as values
+    code: Any, a: Any, b: Any, x: Any, y: Any, bits: Any
+) -> Any:
     """Return the smaller or larger: a number before a NaN, -0 below +0."""
     if x != x and y != y:  # noqa: PLR0124 - a NaN
         return np.int64(0x7FC0_0000) if bits == 32 else np.int64(0x7FF8_0000_0000_0000)

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from sim.cpu.inorder_compiled import MISS, TAKEN, TO_DRAM
+from sim.cpu.inorder_compiled import COLUMNS, MISS, TAKEN, TO_DRAM
 from sim.cpu.riscv.compiled.arithmetic import atomic, holds, integer, word
 from sim.cpu.riscv.compiled.codes import (
     ATOMIC,
@@ -232,9 +232,7 @@ def _convert(registers: Registers, row: Ints) -> None:
 
 
 @njit(cache=True)
-def _atomically(
-    registers: Registers, content: Content, row: Ints, at: Any
-) -> None:
+def _atomically(registers: Registers, content: Content, row: Ints, at: Any) -> None:
     """Do an atomic's load, operation and store."""
     values, operand = registers.integers, registers.integers[row[A]]
     if row[BYTES] == 4:
@@ -259,7 +257,7 @@ def _missed(caches: Caches, kind: Any, address: Any, size: Any, row: Rows) -> No
 
 
 @njit(cache=True, inline="always")
-def _look_up(
+def _look_up(  # noqa: PLR0917 - an access, then what it passes through
     caches: Caches, table: Ints, state: Ints, stored: Any, address: Any, size: Any, row: Rows
 ) -> None:
     """Find an access in the caches; a hit in the first level costs nothing more."""
@@ -273,7 +271,7 @@ def _look_up(
 
 
 @njit(cache=True, error_model="numpy")
-def run_block(  # noqa: C901, PLR0911, PLR0912, PLR0915, PLR0917 - one switch, kept in one loop
+def run_block(  # noqa: C901, PLR0912, PLR0915, PLR0917 - one switch, kept in one loop
     code: Ints,
     steps: Rows,
     registers: Registers,
@@ -306,7 +304,7 @@ def run_block(  # noqa: C901, PLR0911, PLR0912, PLR0915, PLR0917 - one switch, k
             break
         group, operation, following = row[GROUP], row[CODE], at + 1
         if timed:
-            for column in range(rows.shape[1]):
+            for column in range(COLUMNS):
                 rows[np.uint64(done), column] = steps[np.uint64(at), column]
         if group == INTEGER:
             values[row[TO]] = integer(operation, values[row[A]], values[row[B]])
@@ -324,7 +322,12 @@ def run_block(  # noqa: C901, PLR0911, PLR0912, PLR0915, PLR0917 - one switch, k
                 break
             if timed:
                 _look_up(
-                    caches, table, lines, np.int64(group != LOAD), address, size,
+                    caches,
+                    table,
+                    lines,
+                    np.int64(group != LOAD),
+                    address,
+                    size,
                     rows[np.uint64(done)],
                 )
             if group == LOAD:
