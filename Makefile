@@ -50,6 +50,7 @@ bench: $(STAMP)  ## time the engine, the comparison and a GPT-3-sized run
 	@$(BIN)/python benchmarks/cache.py
 	@$(BIN)/python benchmarks/dram.py
 	@$(BIN)/python benchmarks/tlb.py
+	@$(BIN)/python benchmarks/riscv.py
 
 readme: $(STAMP)  ## regenerate the README's tables and chart from the code
 	@$(BIN)/python -m reports.readme
