@@ -15,7 +15,6 @@ import numpy.typing as npt
 from sim.cpu import inorder_compiled as pipeline
 from sim.cpu.riscv.compiled import loop
 from sim.cpu.riscv.compiled.codes import MARK, decode
-from sim.cpu.riscv.compiled.loop import Registers
 from sim.cpu.riscv.compiled.memory import FlatMemory
 from sim.cpu.riscv.compiled.timing import CoreTiming, no_caches
 from sim.cpu.riscv.integers import signed, wrap
@@ -81,11 +80,6 @@ class CompiledMachine:
         self.memory = FlatMemory((data, stack, *regions), power_off=power_off)
         self.output = ""
         self._values = np.zeros(REGISTERS + 1, dtype=np.int64)
-        self._registers = Registers(
-            integers=self._values,
-            singles=self._values.view(np.float32),
-            doubles=self._values.view(np.float64),
-        )
         self._values[SP] = STACK_TOP
         self._caches = timing.empty_caches() if timing else no_caches()
         self._pipeline = pipeline.initial_state()
@@ -166,7 +160,7 @@ class CompiledMachine:
             why, done = loop.run_block(
                 self._code,
                 self._steps,
-                self._registers,
+                self._values,
                 self.memory.content,
                 self._caches,
                 self._state,

@@ -24,6 +24,7 @@ from sim.cpu.riscv.compiled.codes import (
     COUNTER,
     DOUBLE,
     ENVIRONMENT,
+    FEQ,
     FLW,
     FROM_INTEGER,
     GROUP,
@@ -82,21 +83,10 @@ MEMORY_WRITES = 1
 """Of main memory's counters."""
 
 
-class Registers(NamedTuple):
-    """The registers, seen as three types; the last one takes what is written to x0."""
-
-    integers: Ints
-    singles: npt.NDArray[np.float32]
-    doubles: npt.NDArray[np.float64]
-
-
 class Content(NamedTuple):
-    """Memory as one array of bytes, seen as four types, and the regions in it."""
+    """Memory as numbers of 64 bits, little-endian, and the regions in it."""
 
-    bytes: npt.NDArray[np.int8]
-    halves: npt.NDArray[np.int16]
-    words: npt.NDArray[np.int32]
-    doubles: Ints
+    numbers: Ints
     regions: Ints
     """[regions, 3]: first address, end, and place of the first byte."""
     power_off: tuple[int, int]
@@ -125,72 +115,75 @@ def _place(regions: Ints, address: Any, size: Any) -> Any:
 
 
 @njit(cache=True, inline="always")
-def _load(content: Content, code: Any, at: Any) -> Any:  # noqa: PLR0911 - a switch
+def _load(numbers: Ints, code: Any, at: Any) -> Any:  # noqa: PLR0911 - a switch
+    """Return what a load at a place in memory writes to its register."""
+    number = numbers[np.uint64(at >> 3)] >> ((at & 7) << 3)
     if code == LD:
-        return content.doubles[np.uint64(at >> 3)]
+        return number
     if code == FLW:
-        return BOX | np.int64(content.words[np.uint64(at >> 2)]) & _LOW
+        return BOX | number & _LOW
     if code == LW:
-        return np.int64(content.words[np.uint64(at >> 2)])
+        return word(number)
     if code == LB:
-        return np.int64(content.bytes[np.uint64(at)])
+        return np.int64(np.int8(number))
     if code == LBU:
-        return np.int64(content.bytes[np.uint64(at)]) & 0xFF
+        return number & 0xFF
     if code == LH:
-        return np.int64(content.halves[np.uint64(at >> 1)])
+        return np.int64(np.int16(number))
     if code == LHU:
-        return np.int64(content.halves[np.uint64(at >> 1)]) & 0xFFFF
-    return np.int64(content.words[np.uint64(at >> 2)]) & _LOW
+        return number & 0xFFFF
+    return number & _LOW
 
 
 @njit(cache=True, inline="always")
-def _store(content: Content, size: Any, at: Any, value: Any) -> None:
-    if size == 4:
-        content.words[np.uint64(at >> 2)] = np.int32(value)
-    elif size == 8:
-        content.doubles[np.uint64(at >> 3)] = value
-    elif size == 1:
-        content.bytes[np.uint64(at)] = np.int8(value)
+def _store(numbers: Ints, size: Any, at: Any, value: Any) -> None:
+    """Store the lowest bytes of a value."""
+    place = np.uint64(at >> 3)
+    if size == 8:
+        numbers[place] = value
     else:
-        content.halves[np.uint64(at >> 1)] = np.int16(value)
+        shift = (at & 7) << 3
+        bits = (np.int64(1) << (size << 3)) - 1
+        numbers[place] = numbers[place] & ~(bits << shift) | (value & bits) << shift
 
 
 @njit(cache=True, inline="always")
-def _single(registers: Registers, number: Any) -> Any:
+def _single(values: Ints, number: Any) -> Any:
     """Return a register's single; what is no boxed single reads as a NaN."""
-    if registers.integers[np.uint64(number)] >> 32 == -1:
-        return registers.singles[np.uint64(2 * number)]
-    return np.float32(np.nan)
+    return np.int32(_pattern(values, number)).view(np.float32)
 
 
 @njit(cache=True, inline="always")
-def _pattern(registers: Registers, number: Any) -> Any:
-    value = registers.integers[np.uint64(number)]
+def _pattern(values: Ints, number: Any) -> Any:
+    value = values[np.uint64(number)]
     return value & _LOW if value >> 32 == -1 else SINGLE_NAN
 
 
 @njit(cache=True, inline="always")
-def _set_single(registers: Registers, number: Any, value: Any) -> None:
-    registers.singles[np.uint64(2 * number)] = value
+def _set_single(values: Ints, number: Any, value: Any) -> None:
     low = SINGLE_NAN
     if value == value:  # noqa: PLR0124 - no NaN
-        low = registers.integers[np.uint64(number)] & _LOW
-    registers.integers[np.uint64(number)] = BOX | low
+        low = np.int64(np.float32(value).view(np.int32)) & _LOW
+    values[np.uint64(number)] = BOX | low
 
 
 @njit(cache=True, inline="always")
-def _set_double(registers: Registers, number: Any, value: Any) -> None:
+def _double(values: Ints, number: Any) -> Any:
+    return np.int64(values[np.uint64(number)]).view(np.float64)
+
+
+@njit(cache=True, inline="always")
+def _set_double(values: Ints, number: Any, value: Any) -> None:
+    pattern = DOUBLE_NAN
     if value == value:  # noqa: PLR0124 - no NaN
-        registers.doubles[np.uint64(number)] = value
-    else:
-        registers.integers[np.uint64(number)] = DOUBLE_NAN
+        pattern = np.float64(value).view(np.int64)
+    values[np.uint64(number)] = pattern
 
 
-@njit(cache=True)
-def _moved(registers: Registers, row: Ints) -> Any:
+@njit(cache=True, inline="always")
+def _moved(values: Ints, row: Ints) -> Any:
     """Return what a `MOVE` writes to its destination."""
     code, first, second = row[CODE], row[A], row[B]
-    values = registers.integers
     if code == RAW:
         return values[first]
     if code == X_W:
@@ -199,48 +192,46 @@ def _moved(registers: Registers, row: Ints) -> Any:
         return BOX | values[first] & _LOW
     second = max(second, 0)  # `fclass` has one operand
     if code >= WIDE:
-        x, y = registers.doubles[first], registers.doubles[second]
+        x, y = _double(values, first), _double(values, second)
         return move(code - WIDE, values[first], values[second], x, y, np.int64(64))
-    a, b = _pattern(registers, first), _pattern(registers, second)
-    x = np.float64(_single(registers, first))
-    y = np.float64(_single(registers, second))
+    a, b = _pattern(values, first), _pattern(values, second)
+    x, y = np.float64(_single(values, first)), np.float64(_single(values, second))
     made = move(code, a, b, x, y, np.int64(32))
-    return BOX | made if code < 5 else made
+    return BOX | made if code < FEQ else made
 
 
-@njit(cache=True)
-def _convert(registers: Registers, row: Ints) -> None:
+@njit(cache=True, inline="always")
+def _convert(values: Ints, row: Ints) -> None:
+    """Do a conversion between formats, or from or to an integer."""
     code, to, of = row[CODE], row[TO], row[A]
     if code == TO_SINGLE:
-        _set_single(registers, to, np.float32(registers.doubles[of]))
+        _set_single(values, to, np.float32(_double(values, of)))
     elif code == TO_DOUBLE:
-        _set_double(registers, to, np.float64(_single(registers, of)))
+        _set_double(values, to, np.float64(_single(values, of)))
     elif code < FROM_INTEGER:
-        x = registers.doubles[of] if code & 4 else np.float64(_single(registers, of))
-        registers.integers[to] = to_integer(x, code & 3, row[IMMEDIATE])
+        x = _double(values, of) if code & 4 else np.float64(_single(values, of))
+        values[to] = to_integer(x, code & 3, row[IMMEDIATE])
     else:
-        value = registers.integers[of]
+        value = values[of]
         form = code & 3
         if form < 2:
             value = word(value) if form == 0 else value & _LOW
         if code & 4:
             made = np.float64(np.uint64(value)) if form == 3 else np.float64(value)
-            _set_double(registers, to, made)
+            _set_double(values, to, made)
         else:
             low = np.float32(np.uint64(value)) if form == 3 else np.float32(value)
-            _set_single(registers, to, low)
+            _set_single(values, to, low)
 
 
-@njit(cache=True)
-def _atomically(registers: Registers, content: Content, row: Ints, at: Any) -> None:
+@njit(cache=True, inline="always")
+def _atomically(values: Ints, numbers: Ints, row: Ints, at: Any) -> None:
     """Do an atomic's load, operation and store."""
-    values, operand = registers.integers, registers.integers[row[A]]
+    operand = values[row[A]]
+    old = _load(numbers, LD if row[BYTES] == 8 else LW, at)
     if row[BYTES] == 4:
-        old = np.int64(content.words[at >> 2])
-        content.words[at >> 2] = np.int32(atomic(row[CODE], old, word(operand)))
-    else:
-        old = content.doubles[at >> 3]
-        content.doubles[at >> 3] = atomic(row[CODE], old, operand)
+        operand = word(operand)
+    _store(numbers, row[BYTES], at, atomic(row[CODE], old, operand))
     values[row[TO]] = old
 
 
@@ -274,7 +265,7 @@ def _look_up(  # noqa: PLR0917 - an access, then what it passes through
 def run_block(  # noqa: C901, PLR0912, PLR0915, PLR0917 - one switch, kept in one loop
     code: Ints,
     steps: Rows,
-    registers: Registers,
+    registers: Ints,
     content: Content,
     caches: Caches,
     owned_state: Ints,
@@ -290,7 +281,7 @@ def run_block(  # noqa: C901, PLR0912, PLR0915, PLR0917 - one switch, kept in on
     code, steps, rows = unowned(code), unowned(steps), unowned(rows)
     state, regions = unowned(owned_state), unowned(content.regions)
     table, lines = unowned(caches.table), unowned(caches.state)
-    values = unowned(registers.integers)
+    values, numbers = unowned(registers), unowned(content.numbers)
     mask, base = state[ADDRESS_MASK], state[TEXT_BASE]
     at, done = np.int64(state[INDEX]), np.int64(0)
     retired, why = state[RETIRED], FULL
@@ -331,26 +322,26 @@ def run_block(  # noqa: C901, PLR0912, PLR0915, PLR0917 - one switch, kept in on
                     rows[np.uint64(done)],
                 )
             if group == LOAD:
-                values[row[TO]] = _load(content, operation, place)
+                values[row[TO]] = _load(numbers, operation, place)
             elif group == STORE:
                 value = values[row[A]]
-                _store(content, size, place, value)
+                _store(numbers, size, place, value)
                 if address == content.power_off[0]:
                     shift = 64 - 8 * size
                     unsigned = np.uint64(value << shift) >> np.uint64(shift)
                     if unsigned == np.uint64(content.power_off[1]):
                         why = POWER_OFF
             else:
-                _atomically(registers, content, row, place)
+                _atomically(values, numbers, row, place)
         elif group == BRANCH:
             if holds(operation, values[row[A]], values[row[B]]):
                 following = row[TARGET]
                 state[ADDRESS] = base + 4 * at + row[IMMEDIATE]
         elif group == SINGLE:
-            x = _single(registers, row[A])
-            y = _single(registers, max(row[B], 0))
-            z = _single(registers, max(row[C], 0))
-            _set_single(registers, row[TO], rounded(operation, x, y, z))
+            x = _single(values, row[A])
+            y = _single(values, max(row[B], 0))
+            z = _single(values, max(row[C], 0))
+            _set_single(values, row[TO], rounded(operation, x, y, z))
         elif group == JUMP:
             values[row[TO]] = row[LINK]
             following = row[TARGET]
@@ -365,14 +356,14 @@ def run_block(  # noqa: C901, PLR0912, PLR0915, PLR0917 - one switch, kept in on
         elif group == CONSTANT:
             values[row[TO]] = row[IMMEDIATE]
         elif group == DOUBLE:
-            p = registers.doubles[row[A]]
-            q = registers.doubles[max(row[B], 0)]
-            r = registers.doubles[max(row[C], 0)]
-            _set_double(registers, row[TO], rounded(operation, p, q, r))
+            p = _double(values, row[A])
+            q = _double(values, max(row[B], 0))
+            r = _double(values, max(row[C], 0))
+            _set_double(values, row[TO], rounded(operation, p, q, r))
         elif group == MOVE:
-            values[row[TO]] = _moved(registers, row)
+            values[row[TO]] = _moved(values, row)
         elif group == CONVERT:
-            _convert(registers, row)
+            _convert(values, row)
         elif group == COUNTER:
             values[row[TO]] = retired
         elif group == HART:

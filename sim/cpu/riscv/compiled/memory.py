@@ -41,14 +41,11 @@ class FlatMemory:
             place = size + begin % _ALIGNMENT_BYTES
             rows.append((begin, begin + length, place))
             size = -(-(place + length) // _ALIGNMENT_BYTES) * _ALIGNMENT_BYTES
-        self._bytes = np.zeros(size // 8, dtype=np.int64)
+        self._numbers = np.zeros(size // 8, dtype=np.int64)
         largest_first = sorted(rows, key=lambda row: row[0] - row[1])
         self._rows = np.array(largest_first, dtype=np.int64).reshape(len(rows), 3)
         self.content = Content(
-            bytes=self._bytes.view(np.int8),
-            halves=self._bytes.view(np.int16),
-            words=self._bytes.view(np.int32),
-            doubles=self._bytes,
+            numbers=self._numbers,
             regions=self._rows,
             power_off=(POWER_OFF_ADDRESS if power_off else -1, POWER_OFF_VALUE),
         )
@@ -58,7 +55,7 @@ class FlatMemory:
         for begin, end, place in self._rows.tolist():
             if begin <= address and address + size <= end:
                 start = place + address - begin
-                return self._bytes.view(np.uint8)[start : start + size]
+                return self._numbers.view(np.uint8)[start : start + size]
         raise ExecutionError(f"no memory holds {size} bytes at {address:#x}; {self.known}")
 
     @property
