@@ -14,6 +14,7 @@ from reports.commands.catalogue import machines, models, show
 from reports.commands.compare import compare
 from reports.commands.execute import execute
 from reports.commands.memory import memory
+from reports.commands.pipeline import pipeline
 from reports.commands.run import run
 from reports.commands.sharing import sharing
 from reports.commands.systolic import systolic
@@ -68,6 +69,7 @@ for _command in (
     show,
     memory,
     sharing,
+    pipeline,
     systolic,
     execute,
     validate,

@@ -1,7 +1,10 @@
 """A model's decode steps executed instruction by instruction, beside what the trace predicts.
 
 numpy takes in the prompt; then every instruction of each further pass is executed on a scalar
-RISC-V core. The machine model runs the same trace without values; their difference is its error.
+RISC-V core. The machine model runs the same trace without values; their difference is its error,
+of which these are parts: it unrolls row kernels and counts a division as one instruction of the
+adder's latency, has the head's weight packed, finds lines by stream and not in sets, and begins the
+step with what the prefill left in the caches, where the program begins with empty ones.
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ def execute(
 
 
 def _print(done: Executed) -> None:
-    from reports.quantities import percent, si  # noqa: PLC0415 - start-up time
+    from reports.quantities import si  # noqa: PLC0415 - start-up time
 
     click.echo(f"{done.model} on {done.machine}: {done.prompt!r} + {done.first_text!r} (numpy)")
     for step in done.steps:
@@ -88,7 +88,7 @@ def _print(done: Executed) -> None:
     )
     click.echo(
         f"Predicted from the trace: {done.predicted.total:,} cycles, {done.error:+.1%}; operations "
-        f"that it over- and underrates together make {percent(done.misplaced)} of the cycles"
+        f"that it over- and underrates make {done.misplaced:.1%} of the cycles"
     )
 
 

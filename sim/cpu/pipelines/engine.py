@@ -20,9 +20,11 @@ from sim.cpu.riscv.machine import Machine
 from sim.cpu.riscv.memory import ExecutionError
 from sim.cpu.riscv.operation import Kind
 from sim.cpu.riscv.program import INSTRUCTION_BYTES, Program
-from sim.cpu.riscv.semantics import data_address, next_address
+from sim.cpu.riscv.semantics import data_address, is_taken, next_address
 from sim.stalls import CycleStack, StallCause
 
+FROM_MEMORY = (Kind.LOAD, Kind.ATOMIC)
+"""What has its result only after MEM."""
 CYCLE_LIMIT = 2_000_000
 """Cycles after which a program counts as endless."""
 
@@ -193,7 +195,7 @@ class Pipeline:
                     address,
                     target,
                     conditional=conditional,
-                    taken=not conditional or flight.next_address != address + INSTRUCTION_BYTES,
+                    taken=is_taken(flight.instruction, flight.values, self.program.xlen),
                     correct=correct,
                 )
             if not correct:
@@ -231,7 +233,7 @@ class Pipeline:
             return False
         producers = self.slots["EX"].flights
         if self.spec.forwarding:
-            producers = [f for f in producers if f.instruction.operation.kind is Kind.LOAD]
+            producers = [f for f in producers if f.instruction.operation.kind in FROM_MEMORY]
         else:
             producers = producers + self.slots["MEM"].flights
         coming = {flight.instruction.dest for flight in producers}

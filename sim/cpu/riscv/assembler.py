@@ -49,14 +49,18 @@ class _Statement:
 
 
 def assemble_file(
-    path: Path, *, xlen: Xlen = 32, symbols: Mapping[str, int] | None = None
+    path: Path,
+    *,
+    xlen: Xlen = 32,
+    symbols: Mapping[str, int] | None = None,
+    text_base: int = TEXT_BASE,
 ) -> Program:
     """Assemble a file; AssemblyError also where it cannot be read."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise AssemblyError(f"{path}: cannot be read ({error})") from error
-    return assemble(text, xlen=xlen, name=str(path), symbols=symbols)
+    return assemble(text, xlen=xlen, name=str(path), symbols=symbols, text_base=text_base)
 
 
 def assemble(
@@ -72,7 +76,7 @@ def assemble(
 
     `symbols` are constants given from outside. AssemblyError names file, line and remedy.
     """
-    pass_one = _Layout(xlen, name, dict(symbols or {}), text_base, data_base)
+    pass_one = Layout(xlen, name, dict(symbols or {}), text_base, data_base)
     for number, line in enumerate(_without_comments(text).split("\n"), start=1):
         pass_one.line(number, line)
     return pass_one.program(tuple(text.split("\n")))
@@ -83,7 +87,7 @@ def _without_comments(text: str) -> str:
     return _COMMENT.sub(lambda match: match[1] or "\n" * match[2].count("\n"), text)
 
 
-class _Layout:
+class Layout:
     """Gives every statement of a text its address, then its content.
 
     Models: two segments, text and data; labels, numeric ones too; constants.
@@ -107,6 +111,7 @@ class _Layout:
 
     @property
     def where(self) -> str:
+        """Name the line at hand, for messages."""
         return f"{self.name}, line {self.number}"
 
     def line(self, number: int, text: str) -> None:

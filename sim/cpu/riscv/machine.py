@@ -19,7 +19,7 @@ from sim.cpu.riscv.memory import ExecutionError, Memory
 from sim.cpu.riscv.operation import Kind
 from sim.cpu.riscv.program import INSTRUCTION_BYTES, Instruction, Program
 from sim.cpu.riscv.registers import A0, A7, REGISTERS, SP, ZERO
-from sim.cpu.riscv.semantics import data_address, next_address, result
+from sim.cpu.riscv.semantics import data_address, is_taken, next_address, result
 
 STACK_TOP, STACK_BYTES = 0x7FFF_FFF0, 2**20
 POWER_OFF_ADDRESS, POWER_OFF_VALUE = 0x10_0000, 0x5555
@@ -39,14 +39,10 @@ class Step:
     """What one executed instruction did."""
 
     instruction: Instruction
-    next_address: int
+    taken: bool
+    """Whether it is a jump, or a branch whose condition holds."""
     data_address: int
     """-1 without a memory access."""
-
-    @property
-    def taken(self) -> bool:
-        """Whether the next instruction is not the next one in memory."""
-        return self.next_address != self.instruction.address + INSTRUCTION_BYTES
 
 
 class Machine:
@@ -107,9 +103,13 @@ class Machine:
             raise ExecutionError(f"{self.program.where(instruction)}: {error}") from error
         if instruction.dest is not None:
             self.registers[instruction.dest] = written
-        self.address = next_address(instruction, values, self.program.xlen)
+        taken = False
+        self.address += INSTRUCTION_BYTES
+        if instruction.operation.transfers_control:
+            taken = is_taken(instruction, values, self.program.xlen)
+            self.address = next_address(instruction, values, self.program.xlen)
         self.retired += 1
-        return Step(instruction=instruction, next_address=self.address, data_address=data)
+        return Step(instruction=instruction, taken=taken, data_address=data)
 
     def access_memory(self, instruction: Instruction, values: list[int], address: int) -> int:
         """Do what a load, store or atomic does at its address; return what is loaded."""
@@ -196,7 +196,7 @@ class Execution:
     indices: npt.NDArray[np.int64]
     """[retired] place in the program's instructions."""
     taken: npt.NDArray[np.bool_]
-    """[retired] whether it went elsewhere than to the next instruction."""
+    """[retired] whether it is a jump, or a branch whose condition holds."""
     addresses: npt.NDArray[np.int64]
     """[retired] of the data, -1 without a memory access."""
 

@@ -38,12 +38,18 @@ def data_address(instruction: Instruction, values: Sequence[int], xlen: Xlen) ->
     return wrap(xlen, values[-1] + instruction.immediate)
 
 
+def is_taken(instruction: Instruction, values: Sequence[int], xlen: Xlen) -> bool:
+    """Whether it is a jump, or a branch whose condition holds."""
+    operation = instruction.operation
+    if operation.kind is Kind.BRANCH:
+        return bool(operation.function(xlen, *values))
+    return operation.transfers_control
+
+
 def next_address(instruction: Instruction, values: Sequence[int], xlen: Xlen) -> int:
     """Return where an instruction goes on."""
     operation = instruction.operation
-    taken = operation.kind is Kind.JUMP or (
-        operation.kind is Kind.BRANCH and operation.function(xlen, *values)
-    )
     if operation.kind is Kind.INDIRECT:
         return operation.function(xlen, *values, instruction.immediate)
+    taken = is_taken(instruction, values, xlen)
     return wrap(xlen, instruction.address + (instruction.immediate if taken else INSTRUCTION_BYTES))

@@ -188,7 +188,7 @@ def test_what_cannot_be_assembled_says_where_and_what_to_write(text, message):
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(AssemblyError, match="gone.s: cannot be read"):
+    with pytest.raises(AssemblyError, match=r"gone\.s: cannot be read"):
         assemble_file(tmp_path / "gone.s")
 
 

@@ -79,7 +79,7 @@ def decode(program: Program, marks: frozenset[int] = frozenset()) -> Ints:
             _fill(row, instruction, program)
         except KeyError as error:
             raise ExecutionError(
-                f"{program.where(instruction)}: the compiled machine has no {error}; "
+                f"{program.where(instruction)}: the compiled machine has no {error.args[0]}; "
                 "use sim.cpu.riscv.execute"
             ) from error
         row[MARK] = instruction.address in marks
@@ -156,7 +156,7 @@ def _floating(instruction: Instruction) -> tuple[int, int]:
         return MOVE, MOVES.index(name) + WIDE * wide
     to_integer = name == "fcvt" and forms[0] in INTEGER_FORMS
     if not to_integer and instruction.rounding is not Rounding.RNE:
-        raise KeyError(f"arithmetic that rounds '{instruction.rounding}'")
+        raise KeyError(f"arithmetic that rounds {instruction.rounding}")
     if name == "fcvt":
         return CONVERT, _conversion(forms[0], forms[1])
     return DOUBLE if wide else SINGLE, ROUNDED.index(name)

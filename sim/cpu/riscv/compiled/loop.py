@@ -13,7 +13,7 @@ import numpy.typing as npt
 from numba import njit
 
 from sim.cpu.inorder_compiled import COLUMNS, MISS, TAKEN, TO_DRAM
-from sim.cpu.riscv.compiled.arithmetic import atomic, holds, integer, word
+from sim.cpu.riscv.compiled.arithmetic import holds, integer
 from sim.cpu.riscv.compiled.codes import (
     ATOMIC,
     BRANCH,
@@ -24,42 +24,38 @@ from sim.cpu.riscv.compiled.codes import (
     COUNTER,
     DOUBLE,
     ENVIRONMENT,
-    FEQ,
-    FLW,
-    FROM_INTEGER,
     GROUP,
     HART,
     IMMEDIATE,
     INDIRECT,
     INTEGER,
     JUMP,
-    LB,
-    LBU,
-    LD,
-    LH,
-    LHU,
     LINK,
     LOAD,
-    LW,
     MARK,
     MOVE,
-    NOTHING,
-    RAW,
     SINGLE,
     STORE,
     TARGET,
     TO,
-    TO_DOUBLE,
-    TO_SINGLE,
-    W_X,
-    WIDE,
     WITH_IMMEDIATE,
-    X_W,
     A,
     B,
     C,
 )
-from sim.cpu.riscv.compiled.floating import move, rounded, to_integer
+from sim.cpu.riscv.compiled.floating import rounded
+from sim.cpu.riscv.compiled.values import (
+    atomically,
+    convert,
+    double,
+    load,
+    moved,
+    place_of,
+    set_double,
+    set_single,
+    single,
+    store,
+)
 from sim.memory.cache.compiled import unowned
 from sim.memory.cache.compiled_request import request
 from sim.memory.cache.compiled_sets import find, use
@@ -76,9 +72,6 @@ STATE = 7
 (FULL, SECTION, CALL, NO_INSTRUCTION, MISALIGNED, WILD, POWER_OFF) = range(7)
 """Why the loop stopped: as many instructions as asked for, a section's first instruction, an
 environment call, and faults."""
-BOX = np.int64(-1) << 32
-_LOW = np.int64(0xFFFF_FFFF)
-SINGLE_NAN, DOUBLE_NAN = np.int64(0x7FC0_0000), np.int64(0x7FF8_0000_0000_0000)
 MEMORY_WRITES = 1
 """Of main memory's counters."""
 
@@ -103,136 +96,6 @@ class Caches(NamedTuple):
     """By level at which an access is found, main memory last."""
     write_back_cycles: int
     """By which each line that goes to main memory lengthens the access that drives it out."""
-
-
-@njit(cache=True, inline="always")
-def _place(regions: Ints, address: Any, size: Any) -> Any:
-    """Return where in the content an access lies, -1 where no region has it."""
-    for region in range(len(regions)):
-        if regions[region, 0] <= address <= regions[region, 1] - size:
-            return regions[region, 2] + address - regions[region, 0]
-    return np.int64(-1)
-
-
-@njit(cache=True, inline="always")
-def _load(numbers: Ints, code: Any, at: Any) -> Any:  # noqa: PLR0911 - a switch
-    """Return what a load at a place in memory writes to its register."""
-    number = numbers[np.uint64(at >> 3)] >> ((at & 7) << 3)
-    if code == LD:
-        return number
-    if code == FLW:
-        return BOX | number & _LOW
-    if code == LW:
-        return word(number)
-    if code == LB:
-        return np.int64(np.int8(number))
-    if code == LBU:
-        return number & 0xFF
-    if code == LH:
-        return np.int64(np.int16(number))
-    if code == LHU:
-        return number & 0xFFFF
-    return number & _LOW
-
-
-@njit(cache=True, inline="always")
-def _store(numbers: Ints, size: Any, at: Any, value: Any) -> None:
-    """Store the lowest bytes of a value."""
-    place = np.uint64(at >> 3)
-    if size == 8:
-        numbers[place] = value
-    else:
-        shift = (at & 7) << 3
-        bits = (np.int64(1) << (size << 3)) - 1
-        numbers[place] = numbers[place] & ~(bits << shift) | (value & bits) << shift
-
-
-@njit(cache=True, inline="always")
-def _single(values: Ints, number: Any) -> Any:
-    """Return a register's single; what is no boxed single reads as a NaN."""
-    return np.int32(_pattern(values, number)).view(np.float32)
-
-
-@njit(cache=True, inline="always")
-def _pattern(values: Ints, number: Any) -> Any:
-    value = values[np.uint64(number)]
-    return value & _LOW if value >> 32 == -1 else SINGLE_NAN
-
-
-@njit(cache=True, inline="always")
-def _set_single(values: Ints, number: Any, value: Any) -> None:
-    low = SINGLE_NAN
-    if value == value:  # noqa: PLR0124 - no NaN
-        low = np.int64(np.float32(value).view(np.int32)) & _LOW
-    values[np.uint64(number)] = BOX | low
-
-
-@njit(cache=True, inline="always")
-def _double(values: Ints, number: Any) -> Any:
-    return np.int64(values[np.uint64(number)]).view(np.float64)
-
-
-@njit(cache=True, inline="always")
-def _set_double(values: Ints, number: Any, value: Any) -> None:
-    pattern = DOUBLE_NAN
-    if value == value:  # noqa: PLR0124 - no NaN
-        pattern = np.float64(value).view(np.int64)
-    values[np.uint64(number)] = pattern
-
-
-@njit(cache=True, inline="always")
-def _moved(values: Ints, row: Ints) -> Any:
-    """Return what a `MOVE` writes to its destination."""
-    code, first, second = row[CODE], row[A], row[B]
-    if code == RAW:
-        return values[first]
-    if code == X_W:
-        return word(values[first])
-    if code == W_X:
-        return BOX | values[first] & _LOW
-    second = max(second, 0)  # `fclass` has one operand
-    if code >= WIDE:
-        x, y = _double(values, first), _double(values, second)
-        return move(code - WIDE, values[first], values[second], x, y, np.int64(64))
-    a, b = _pattern(values, first), _pattern(values, second)
-    x, y = np.float64(_single(values, first)), np.float64(_single(values, second))
-    made = move(code, a, b, x, y, np.int64(32))
-    return BOX | made if code < FEQ else made
-
-
-@njit(cache=True, inline="always")
-def _convert(values: Ints, row: Ints) -> None:
-    """Do a conversion between formats, or from or to an integer."""
-    code, to, of = row[CODE], row[TO], row[A]
-    if code == TO_SINGLE:
-        _set_single(values, to, np.float32(_double(values, of)))
-    elif code == TO_DOUBLE:
-        _set_double(values, to, np.float64(_single(values, of)))
-    elif code < FROM_INTEGER:
-        x = _double(values, of) if code & 4 else np.float64(_single(values, of))
-        values[to] = to_integer(x, code & 3, row[IMMEDIATE])
-    else:
-        value = values[of]
-        form = code & 3
-        if form < 2:
-            value = word(value) if form == 0 else value & _LOW
-        if code & 4:
-            made = np.float64(np.uint64(value)) if form == 3 else np.float64(value)
-            _set_double(values, to, made)
-        else:
-            low = np.float32(np.uint64(value)) if form == 3 else np.float32(value)
-            _set_single(values, to, low)
-
-
-@njit(cache=True, inline="always")
-def _atomically(values: Ints, numbers: Ints, row: Ints, at: Any) -> None:
-    """Do an atomic's load, operation and store."""
-    operand = values[row[A]]
-    old = _load(numbers, LD if row[BYTES] == 8 else LW, at)
-    if row[BYTES] == 4:
-        operand = word(operand)
-    _store(numbers, row[BYTES], at, atomic(row[CODE], old, operand))
-    values[row[TO]] = old
 
 
 @njit(cache=True)
@@ -261,6 +124,49 @@ def _look_up(  # noqa: PLR0917 - an access, then what it passes through
     state[table[0, COUNTS] + (STORE_HITS if stored else LOAD_HITS)] += 1
 
 
+@njit(cache=True, inline="always")
+def _access(values: Ints, numbers: Ints, row: Ints, place: Any) -> None:
+    """Do a load, store or atomic at a place in memory."""
+    if row[GROUP] == LOAD:
+        values[row[TO]] = load(numbers, row[CODE], place)
+    elif row[GROUP] == STORE:
+        store(numbers, row[BYTES], place, values[row[A]])
+    else:
+        atomically(values, numbers, row, place)
+
+
+@njit(cache=True)
+def _power_off(value: Any, size: Any, ends: Any) -> Any:
+    """Return whether a store to the power-off register ends the run."""
+    shift = np.uint64(64 - 8 * size)
+    stored = np.uint64(value) << shift >> shift
+    return POWER_OFF if stored == np.uint64(ends) else FULL
+
+
+@njit(cache=True, inline="always")
+def _compute(values: Ints, row: Ints) -> None:
+    """Do what neither accesses memory nor goes elsewhere."""
+    group, operation = row[GROUP], row[CODE]
+    if group == INTEGER:
+        values[row[TO]] = integer(operation, values[row[A]], values[row[B]])
+    elif group == WITH_IMMEDIATE:
+        values[row[TO]] = integer(operation, values[row[A]], row[IMMEDIATE])
+    elif group == SINGLE:
+        x, y = single(values, row[A]), single(values, max(row[B], 0))
+        z = single(values, max(row[C], 0))
+        set_single(values, row[TO], rounded(operation, x, y, z))
+    elif group == DOUBLE:
+        p, q = double(values, row[A]), double(values, max(row[B], 0))
+        r = double(values, max(row[C], 0))
+        set_double(values, row[TO], rounded(operation, p, q, r))
+    elif group == CONSTANT:
+        values[row[TO]] = row[IMMEDIATE]
+    elif group == MOVE:
+        values[row[TO]] = moved(values, row)
+    elif group == CONVERT:
+        convert(values, row)
+
+
 @njit(cache=True, error_model="numpy")
 def run_block(  # noqa: C901, PLR0912, PLR0915, PLR0917 - one switch, kept in one loop
     code: Ints,
@@ -283,6 +189,7 @@ def run_block(  # noqa: C901, PLR0912, PLR0915, PLR0917 - one switch, kept in on
     table, lines = unowned(caches.table), unowned(caches.state)
     values, numbers = unowned(registers), unowned(content.numbers)
     mask, base = state[ADDRESS_MASK], state[TEXT_BASE]
+    power_off = content.power_off[0]
     at, done = np.int64(state[INDEX]), np.int64(0)
     retired, why = state[RETIRED], FULL
     while done < most:
@@ -297,51 +204,26 @@ def run_block(  # noqa: C901, PLR0912, PLR0915, PLR0917 - one switch, kept in on
         if timed:
             for column in range(COLUMNS):
                 rows[np.uint64(done), column] = steps[np.uint64(at), column]
-        if group == INTEGER:
-            values[row[TO]] = integer(operation, values[row[A]], values[row[B]])
-        elif group == WITH_IMMEDIATE:
-            values[row[TO]] = integer(operation, values[row[A]], row[IMMEDIATE])
-        elif group in (LOAD, STORE, ATOMIC):
+        if group in (LOAD, STORE, ATOMIC):
             # A load's only source is its base; a store's and an atomic's second.
             address = values[row[A] if group == LOAD else row[B]]
             address = (address + (0 if group == ATOMIC else row[IMMEDIATE])) & mask
             size = row[BYTES]
-            place = _place(regions, address, size)
+            place = place_of(regions, address, size)
             if address & (size - 1) or place < 0:
                 why = MISALIGNED if address & (size - 1) else WILD
                 state[ADDRESS], state[FAULT] = address, at
                 break
             if timed:
-                _look_up(
-                    caches,
-                    table,
-                    lines,
-                    np.int64(group != LOAD),
-                    address,
-                    size,
-                    rows[np.uint64(done)],
-                )
-            if group == LOAD:
-                values[row[TO]] = _load(numbers, operation, place)
-            elif group == STORE:
-                value = values[row[A]]
-                _store(numbers, size, place, value)
-                if address == content.power_off[0]:
-                    shift = 64 - 8 * size
-                    unsigned = np.uint64(value << shift) >> np.uint64(shift)
-                    if unsigned == np.uint64(content.power_off[1]):
-                        why = POWER_OFF
-            else:
-                _atomically(values, numbers, row, place)
+                stored = np.int64(group != LOAD)
+                _look_up(caches, table, lines, stored, address, size, rows[np.uint64(done)])
+            _access(values, numbers, row, place)
+            if address == power_off and group == STORE:
+                why = _power_off(values[row[A]], size, content.power_off[1])
         elif group == BRANCH:
             if holds(operation, values[row[A]], values[row[B]]):
                 following = row[TARGET]
                 state[ADDRESS] = base + 4 * at + row[IMMEDIATE]
-        elif group == SINGLE:
-            x = _single(values, row[A])
-            y = _single(values, max(row[B], 0))
-            z = _single(values, max(row[C], 0))
-            _set_single(values, row[TO], rounded(operation, x, y, z))
         elif group == JUMP:
             values[row[TO]] = row[LINK]
             following = row[TARGET]
@@ -353,25 +235,14 @@ def run_block(  # noqa: C901, PLR0912, PLR0915, PLR0917 - one switch, kept in on
             if address & 3 or following < 0 or following >= len(code):
                 following = np.int64(-1)
             state[ADDRESS] = address
-        elif group == CONSTANT:
-            values[row[TO]] = row[IMMEDIATE]
-        elif group == DOUBLE:
-            p = _double(values, row[A])
-            q = _double(values, max(row[B], 0))
-            r = _double(values, max(row[C], 0))
-            _set_double(values, row[TO], rounded(operation, p, q, r))
-        elif group == MOVE:
-            values[row[TO]] = _moved(values, row)
-        elif group == CONVERT:
-            _convert(values, row)
         elif group == COUNTER:
             values[row[TO]] = retired
         elif group == HART:
             values[row[TO]] = state[HART_ID]
         elif group == ENVIRONMENT:
             state[FAULT], why = at, CALL
-        elif group != NOTHING:
-            why = NO_INSTRUCTION
+        else:
+            _compute(values, row)
         if timed:
             rows[np.uint64(done), TAKEN] = following != at + 1
         at = following
