@@ -30,11 +30,12 @@ FLOAT_BYTES = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelNumbers:
-    """What a trace does not say of a model of the Llama style."""
+    """What a trace does not say of a model."""
 
     head_size: int
     norm_eps: float
-    rope_theta: float
+    rope_theta: float | None
+    """None without rotary positions."""
     rope_interleaved: bool
     """Whether rotary pairs are neighbours."""
     transposed: frozenset[str]
@@ -105,7 +106,8 @@ class _Writer:
         """Return an operation's assembly; TokenclockError where it has no kernel."""
         writers: Mapping[str, Callable[[Op, int | None], Iterator[str]]] = {
             "embedding": self._embedding,
-            "rmsnorm": self._rmsnorm,
+            "rmsnorm": self._norm,
+            "layernorm": self._norm,
             "matmul": self._matmul,
             "rope": self._rope,
             "cache_append": self._append,
@@ -114,6 +116,7 @@ class _Writer:
             "attention_mix": self._mix,
             "add": self._add,
             "swiglu": self._swiglu,
+            "gelu": self._gelu,
             "argmax": self._argmax,
         }
         if at.op.kind not in writers:
@@ -125,6 +128,8 @@ class _Writer:
 
     def angles(self) -> Iterator[str]:
         """Return the position's cosines and sines as data."""
+        if self.numbers.rope_theta is None:
+            return
         pairs = self.numbers.head_size // 2
         turns = self.position * self.numbers.rope_theta ** (-np.arange(pairs) / pairs)
         yield ".data"
@@ -151,9 +156,9 @@ class _Writer:
         table, ids, result = self._places(op, layer)
         yield from self._call("embedding", ids, table, result, op.dims["rows"], op.dims["cols"])
 
-    def _rmsnorm(self, op: Op, layer: int | None) -> Iterator[str]:
+    def _norm(self, op: Op, layer: int | None) -> Iterator[str]:
         yield from self._call(
-            "rmsnorm",
+            op.kind,
             *self._places(op, layer),
             op.dims["rows"],
             op.dims["cols"],
@@ -243,6 +248,9 @@ class _Writer:
 
     def _swiglu(self, op: Op, layer: int | None) -> Iterator[str]:
         yield from self._call("swiglu", *self._places(op, layer), op.dims["elements"])
+
+    def _gelu(self, op: Op, layer: int | None) -> Iterator[str]:
+        yield from self._call("gelu", *self._places(op, layer), op.dims["elements"])
 
     def _argmax(self, op: Op, layer: int | None) -> Iterator[str]:
         logits, token = self._places(op, layer)

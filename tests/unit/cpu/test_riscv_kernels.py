@@ -146,6 +146,36 @@ def test_rmsnorm_is_numpys_with_whatever_numbers(bench, rows, cols, seed, where)
     assert np.allclose(bench.get(b, x.shape), expected, rtol=2e-6, equal_nan=True)
 
 
+@given(rows=st.integers(0, 3), cols=SIZES, seed=st.integers(0, 99), where=st.integers(0, 99))
+@quick
+def test_layernorm_is_numpys_with_whatever_numbers(bench, rows, cols, seed, where):
+    bench.next = BASE
+    x, weight, bias = drawn(seed, rows, cols), drawn(seed + 1, cols), drawn(seed + 2, cols)
+    if rows and where < 2 * x.size:
+        x.flat[where % x.size] = SPECIAL[where % 6]
+    a, w, c, b = bench.put(x), bench.put(weight), bench.put(bias), bench.put(np.ones_like(x))
+    bench.call("layernorm", a, w, c, b, rows, cols, number=1e-5)
+    with np.errstate(all="ignore"):
+        centred = x - x.mean(-1, keepdims=True)
+        variance = (centred * centred).mean(-1, keepdims=True)
+        expected = centred / np.sqrt(variance + np.float32(1e-5)) * weight + bias
+    assert np.allclose(bench.get(b, x.shape), expected, rtol=1e-4, atol=2e-5, equal_nan=True)
+
+
+@given(n=st.integers(0, 20), seed=st.integers(0, 99))
+@quick
+def test_gelu_is_numpys_with_whatever_numbers(bench, n, seed):
+    bench.next = BASE
+    x = 4 * drawn(seed, n)
+    x[: min(n, 6)] = SPECIAL[: min(n, 6)] if seed % 2 else x[: min(n, 6)]
+    a, b = bench.put(x), bench.put(np.ones_like(x))
+    bench.call("gelu", a, b, n)
+    with np.errstate(all="ignore"):
+        inner = np.float32(np.sqrt(2 / np.pi)) * (x + np.float32(0.044715) * (x * x * x))
+        expected = np.float32(0.5) * x * (1 + np.tanh(inner))
+    assert np.allclose(bench.get(b, n), expected, rtol=1e-5, atol=2e-6, equal_nan=True)
+
+
 @given(heads=st.integers(0, 3), pairs=SIZES, near=st.booleans(), seed=st.integers(0, 99))
 @quick
 def test_rope_turns_pairs_of_neighbours_and_of_halves(bench, heads, pairs, near, seed):

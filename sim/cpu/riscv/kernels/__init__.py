@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.resources import files
 
-NAMES = ("matmul", "exp", "softmax", "rmsnorm", "rope", "elementwise", "move")
+NAMES = ("matmul", "exp", "softmax", "rmsnorm", "rope", "elementwise", "layernorm", "move")
 
 
 def kernel_text() -> str:
