@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from reports.traced import DEFAULT_PROMPT
+from reports.traced import DEFAULT_PROMPT, DEFAULT_PROMPT_TOKENS
 from sim.cpu.riscv.compiled import CompiledMachine, CoreTiming, Section
 from sim.cpu.riscv.decode_step import (
-    DATA_BASE,
+    TEXT_BASE,
     ModelNumbers,
     StepProgram,
     packed,
@@ -79,7 +79,8 @@ class Executed:
     model: str
     machine: str
     clock_hz: int
-    prompt: str
+    prompt: str | None
+    """None where tokens were drawn."""
     first_text: str
     """The token that numpy's prefill chose."""
     text: str
@@ -165,8 +166,8 @@ def execute_model(
 ) -> Executed:
     """Execute `new_tokens` decode steps after numpy's prefill, caches empty at first.
 
-    Raises TokenclockError where the model has no vocabulary or kernels, SpecError where the machine
-    is no scalar core.
+    A model without a vocabulary is given a drawn prompt. Raises TokenclockError or ModelError
+    where it cannot be executed, SpecError where the machine is no scalar core.
     """
     if new_tokens < 1:
         raise TokenclockError(f"--new-tokens {new_tokens}: execute at least 1")
@@ -175,9 +176,15 @@ def execute_model(
         raise SpecError(f"{spec.name}: programs are executed on a CPU; take cpu-5stage")
     timing = CoreTiming.of(spec)
     model = load_model(name)
+    if prompt is None and model.tokenizer is not None:
+        prompt = DEFAULT_PROMPT
+    generation = generate(
+        model,
+        None if prompt is None else model.encode(prompt),
+        prompt_tokens=DEFAULT_PROMPT_TOKENS if prompt is None else None,
+        new_tokens=new_tokens + 1,
+    )
     numbers = _numbers(model)
-    prompt = DEFAULT_PROMPT if prompt is None else prompt
-    generation = generate(model, model.encode(prompt), new_tokens=new_tokens + 1)
     session = _Session(generation, numbers, timing)
     steps = tuple(session.step(step) for step in range(1, new_tokens + 1))
     return Executed(
@@ -185,20 +192,20 @@ def execute_model(
         machine=spec.name,
         clock_hz=spec.clock_hz,
         prompt=prompt,
-        first_text=model.decode([session.first_token]),
-        text=model.decode([step.token for step in steps]),
+        first_text=_text(model, [session.first_token]),
+        text=_text(model, [step.token for step in steps]),
         steps=steps,
         ops=_shares(session.sections, run(generation.trace, machine), new_tokens),
         cache_misses=_misses(timing, session.machine.cache_counts),
     )
 
 
+def _text(model: Model, tokens: list[int]) -> str:
+    return model.decode(tokens) if model.tokenizer is not None else ""
+
+
 def _numbers(model: Model) -> ModelNumbers:
     config = model.config
-    if config.rope_theta is None:
-        raise TokenclockError(
-            f"{model.name}: programs are written for models of the Llama style; take glassllm-en"
-        )
     return ModelNumbers(
         head_size=config.head_size,
         norm_eps=config.norm_eps,
@@ -217,10 +224,10 @@ class _Session:
         self.tokens, self.logits = generation.token_ids, generation.logits
         first = step_program(self.trace, 1, numbers)
         size = tensor_bytes(self.trace)
-        if size > DATA_BASE // 2:
+        if size > TEXT_BASE:
             raise TokenclockError(
                 f"{self.trace.model}: {size:,} bytes of tensors are more than programs here are "
-                f"laid out for, {DATA_BASE // 2:,}; take a smaller model or context"
+                f"laid out for, {TEXT_BASE:,}; take a smaller model or context"
             )
         self.machine = CompiledMachine(
             first.program, timing=timing, regions=[(0, size)], power_off=False

@@ -56,7 +56,8 @@ def execute(
 def _print(done: Executed) -> None:
     from reports.quantities import si  # noqa: PLC0415 - start-up time
 
-    click.echo(f"{done.model} on {done.machine}: {done.prompt!r} + {done.first_text!r} (numpy)")
+    given = "a drawn prompt" if done.prompt is None else repr(done.prompt)
+    click.echo(f"{done.model} on {done.machine}: {given} + {done.first_text!r} (numpy)")
     for step in done.steps:
         same = "numpy's too" if step.token == step.numpy_token else f"numpy: {step.numpy_token}"
         click.echo(
