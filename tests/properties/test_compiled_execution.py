@@ -1,6 +1,7 @@
 """The compiled machine computes what the readable one does, and takes the SimPy core's cycles."""
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -198,3 +199,16 @@ def test_sections_add_up_to_the_run_in_which_they_are_not_told_apart(built, core
     assert sum(part.instructions for part in parts) == whole.instructions
     assert sum(part.stack.total for part in parts) == whole.stack.total
     assert {part.address for part in parts[1:]} <= set(marks)
+
+
+@given(built=program(64), core=timing(), block=st.integers(1, 9))
+@settings(deadline=None, max_examples=40)
+def test_it_does_not_matter_how_many_instructions_pass_the_pipeline_at_once(built, core, block):
+    whole = CompiledMachine(built, timing=core)
+    cut = CompiledMachine(built, timing=core)
+    expected = whole.run()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sim.cpu.riscv.compiled.core.BLOCK", block)
+        assert cut.run() == expected
+    assert cut.registers == whole.registers
+    assert cut.cache_counts == whole.cache_counts

@@ -200,7 +200,7 @@ def run_block(  # noqa: C901, PLR0912, PLR0915, PLR0917 - one switch, kept in on
         if row[MARK] and done > 0:
             why = SECTION
             break
-        group, operation, following = row[GROUP], row[CODE], at + 1
+        group, operation, following, taken = row[GROUP], row[CODE], at + 1, False
         if timed:
             for column in range(COLUMNS):
                 rows[np.uint64(done), column] = steps[np.uint64(at), column]
@@ -222,16 +222,16 @@ def run_block(  # noqa: C901, PLR0912, PLR0915, PLR0917 - one switch, kept in on
                 why = _power_off(values[row[A]], size, content.power_off[1])
         elif group == BRANCH:
             if holds(operation, values[row[A]], values[row[B]]):
-                following = row[TARGET]
+                following, taken = row[TARGET], True
                 state[ADDRESS] = base + 4 * at + row[IMMEDIATE]
         elif group == JUMP:
             values[row[TO]] = row[LINK]
-            following = row[TARGET]
+            following, taken = row[TARGET], True
             state[ADDRESS] = base + 4 * at + row[IMMEDIATE]
         elif group == INDIRECT:
             address = (values[row[A]] + row[IMMEDIATE]) & mask & ~1
             values[row[TO]] = row[LINK]
-            following = (address - base) >> 2
+            following, taken = (address - base) >> 2, True
             if address & 3 or following < 0 or following >= len(code):
                 following = np.int64(-1)
             state[ADDRESS] = address
@@ -244,7 +244,7 @@ def run_block(  # noqa: C901, PLR0912, PLR0915, PLR0917 - one switch, kept in on
         else:
             _compute(values, row)
         if timed:
-            rows[np.uint64(done), TAKEN] = following != at + 1
+            rows[np.uint64(done), TAKEN] = taken
         at = following
         done += 1
         retired += 1
