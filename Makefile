@@ -80,6 +80,7 @@ bench: $(STAMP)  ## time the engine, the comparison, a GPT-3-sized run, and deco
 	@$(BIN)/python benchmarks/dram.py
 	@$(BIN)/python benchmarks/tlb.py
 	@$(BIN)/python benchmarks/decode.py
+	@$(BIN)/python benchmarks/riscv.py
 
 readme: $(STAMP)  ## regenerate the README's tables and chart from the code
 	@$(BIN)/python -m reports.readme

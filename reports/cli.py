@@ -12,6 +12,7 @@ import click
 
 from reports.commands.catalogue import machines, show
 from reports.commands.compare import compare
+from reports.commands.execute import execute
 from reports.commands.kernel import kernel
 from reports.commands.memory import memory
 from reports.commands.models import models
@@ -73,6 +74,7 @@ for _command in (
     pipeline,
     kernel,
     systolic,
+    execute,
     validate,
 ):
     commands.add_command(_command)

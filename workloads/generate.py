@@ -7,8 +7,8 @@ is chosen but never fed back.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -31,6 +31,9 @@ class Generation:
     """[batch, new tokens]; None where nothing was executed."""
     logits: Values | None
     """[batch, new tokens, vocabulary]: what each new token was chosen from; None likewise."""
+    values: Callable[[str, int | None], Values | None] = lambda _name, _layer: None
+    """Numbers of a weight, an input or a cache as the run left them, by name and layer; None
+    likewise."""
 
 
 def generate(
@@ -84,7 +87,8 @@ def _run(request: Request) -> Generation:
         logits.append(session.step(ids))  # [B, T] -> [B, V]
         ids = _choose(logits[-1], request.temperature, random)  # [B, V] -> [B, 1]
         tokens.append(ids)
-    return generation(tracer.finish(), request.prompt_ids, tokens, logits)
+    made = generation(tracer.finish(), request.prompt_ids, tokens, logits)
+    return replace(made, values=tracer.values)
 
 
 def generation(

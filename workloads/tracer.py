@@ -173,6 +173,11 @@ class Tracer:
             written=self._latest.get(self._key(tensor)),
         )
 
+    def values(self, name: str, layer: int | None) -> Values | None:
+        """Return the numbers of a declared tensor in a layer; None where nothing was executed."""
+        memory = self._memories[self._index_of[name]]
+        return memory.values(layer) if self.execute and memory.values else None
+
     def layers(self, kinds: int | Sequence[str], *, reverse: bool = False) -> Iterator[int]:
         """Walk the layers: a count of equal ones, or the kind of each; `reverse` from the last.
 

@@ -21,6 +21,7 @@ import numpy.typing as npt
 from numba import njit
 
 from sim.cpu.isa import REGISTERS
+from sim.memory.cache.compiled import unowned
 
 Ints = npt.NDArray[np.int64]
 
@@ -59,9 +60,10 @@ def advance(
     `stamps` [steps, 5, 3] is filled in unless it is empty.
     """
     forwarding, shared_port = rules
+    table, state, lost = unowned(table), unowned(state), unowned(lost)
     leave = state[:5]
     for i in range(len(table)):
-        row = table[i]
+        row = table[np.uint64(i)]
         fetch = max(leave[0], state[REDIRECT])
         control = fetch - leave[0]
         redirected = fetch
@@ -73,7 +75,8 @@ def advance(
         executed = max(decoded + 1, leave[3])
         loaded = max(executed + 1 + row[MISS], leave[4])
         delays = (row[MISS], decoded - could_leave, fetch - redirected, control)
-        _account(loaded - leave[4], delays, row[TO_DRAM], lost)
+        if loaded > leave[4]:
+            _account(loaded - leave[4], delays, row[TO_DRAM], lost)
         if len(stamps):
             times = (fetch, fetched, decoded, executed, loaded, loaded + 1)
             _stamp(times, row[MISS], stamps[i])
@@ -84,10 +87,11 @@ def advance(
             if not forwarding:
                 ready = loaded + row[LATENCY]
             state[READY + row[DEST]] = ready
-        for p in range(PORT, PORT + 4):
-            state[p] = state[p + 2]
-        state[PORT + 4] = executed if row[ACCESSES] else 0
-        state[PORT + 5] = executed + 1 + row[MISS] if row[ACCESSES] else 0
+        if shared_port:
+            for p in range(PORT, PORT + 4):
+                state[p] = state[p + 2]
+            state[PORT + 4] = executed if row[ACCESSES] else 0
+            state[PORT + 5] = executed + 1 + row[MISS] if row[ACCESSES] else 0
         state[REDIRECT] = decoded + 1 if row[TAKEN] else fetched
         leave[0] = fetched
         leave[1] = decoded
@@ -107,13 +111,14 @@ def _past_data_accesses(state: Ints, fetch: np.int64) -> np.int64:
     return free
 
 
-@njit(cache=True)
+@njit(cache=True, inline="always")
 def _operands_ready(row: Ints, state: Ints) -> np.int64:
     """Return when a step's operands can enter EX."""
     ready: np.int64 = state[0]
-    for source in row[SOURCE : SOURCE + 3]:
+    for place in range(SOURCE, SOURCE + 3):
+        source = row[np.uint64(place)]
         if source >= 0:
-            ready = max(ready, state[READY + source])
+            ready = max(ready, state[np.uint64(READY + source)])
     return ready
 
 

@@ -1,0 +1,334 @@
+"""A model's decode steps executed instruction by instruction, beside what the trace predicts.
+
+numpy takes in the prompt; then every instruction of each further pass is executed on a scalar
+RISC-V core. The machine model runs the same trace without values; their difference is its error,
+of which these are parts: it unrolls row kernels and counts a division as one instruction of the
+adder's latency, has the head's weight packed, finds lines by stream and not in sets, and begins the
+step with what the prefill left in the caches, where the program begins with empty ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from reports.traced import DEFAULT_PROMPT, DEFAULT_PROMPT_TOKENS
+from sim.cpu.riscv.compiled import CompiledMachine, CoreTiming, Section
+from sim.cpu.riscv.decode_step import (
+    TEXT_BASE,
+    ModelNumbers,
+    StepProgram,
+    packed,
+    packed_weights,
+    step_program,
+    tensor_bytes,
+)
+from sim.cpu.spec import CpuSpec
+from sim.errors import SpecError, TokenclockError
+from sim.lowering import MachineModel
+from sim.memory.cache.counts import HierarchyCounts
+from sim.result import RunResult
+from sim.run import run
+from sim.stalls import CycleStack
+from workloads import Generation, Model, ModelError, Role, Trace, generate, load_model
+from workloads.architectures.decoder_config import DecoderConfig
+from workloads.architectures.registry import architecture_of
+
+STEP_LIMIT = 2_000_000_000
+"""Instructions of one decode step after which it counts as endless."""
+CLOSE = 1e-4
+"""Largest difference of a logit to numpy's at which the two agree."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpShare:
+    """All operations of one name, over all executed steps and layers."""
+
+    name: str
+    count: int
+    instructions: int
+    stack: CycleStack
+    """Executed."""
+    predicted: CycleStack
+    """By the machine model, for the same operations."""
+
+    @property
+    def error(self) -> float:
+        """Of the prediction, as a share of what was executed."""
+        return self.predicted.total / self.stack.total - 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutedStep:
+    """One decode step and its token."""
+
+    step: int
+    token: int
+    numpy_token: int
+    logits_difference: float
+    """Largest absolute difference to numpy's."""
+    instructions: int
+    cycles: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Executed:
+    """What came of executing a model."""
+
+    model: str
+    machine: str
+    clock_hz: int
+    prompt: str | None
+    """None where tokens were drawn."""
+    first_text: str
+    """The token that numpy's prefill chose."""
+    text: str
+    """What was executed after it."""
+    steps: tuple[ExecutedStep, ...]
+    ops: tuple[OpShare, ...]
+    cache_misses: Mapping[str, int]
+    """By level."""
+
+    @property
+    def stack(self) -> CycleStack:
+        """All executed cycles."""
+        return CycleStack.sum(op.stack for op in self.ops)
+
+    @property
+    def predicted(self) -> CycleStack:
+        """What the machine model makes of the same steps."""
+        return CycleStack.sum(op.predicted for op in self.ops)
+
+    @property
+    def instructions(self) -> int:
+        """All executed."""
+        return sum(op.instructions for op in self.ops)
+
+    @property
+    def error(self) -> float:
+        """Of the prediction, as a share of what was executed."""
+        return self.predicted.total / self.stack.total - 1
+
+    @property
+    def misplaced(self) -> float:
+        """Sum of all operations' errors without their signs, as a share of what was executed."""
+        apart = sum(abs(op.predicted.total - op.stack.total) for op in self.ops)
+        return apart / self.stack.total
+
+    @property
+    def agrees(self) -> bool:
+        """Whether every token and logit is numpy's."""
+        return all(s.token == s.numpy_token and s.logits_difference <= CLOSE for s in self.steps)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "model": self.model,
+            "machine": self.machine,
+            "prompt": self.prompt,
+            "text": self.first_text + self.text,
+            "agrees": self.agrees,
+            "instructions": self.instructions,
+            "cycles": self.stack.total,
+            "stack": _plain(self.stack),
+            "predicted_cycles": self.predicted.total,
+            "predicted_stack": _plain(self.predicted),
+            "error": self.error,
+            "misplaced": self.misplaced,
+            "cache_misses": dict(self.cache_misses),
+            "steps": [
+                {name: getattr(step, name) for name in ExecutedStep.__slots__}
+                for step in self.steps
+            ],
+            "ops": [
+                {
+                    "name": op.name,
+                    "count": op.count,
+                    "instructions": op.instructions,
+                    "cycles": op.stack.total,
+                    "stack": _plain(op.stack),
+                    "predicted_cycles": op.predicted.total,
+                    "predicted_stack": _plain(op.predicted),
+                    "error": op.error,
+                }
+                for op in self.ops
+            ],
+        }
+
+
+def _plain(stack: CycleStack) -> dict[str, int]:
+    return {"busy": stack.busy, **{str(cause): n for cause, n in stack.stalls.items()}}
+
+
+def execute_model(
+    name: str, machine: MachineModel, *, prompt: str | None, new_tokens: int
+) -> Executed:
+    """Execute `new_tokens` decode steps after numpy's prefill, caches empty at first.
+
+    A model without a vocabulary is given a drawn prompt. Raises TokenclockError or ModelError
+    where it cannot be executed, SpecError where the machine is no scalar core.
+    """
+    if new_tokens < 1:
+        raise TokenclockError(f"--new-tokens {new_tokens}: execute at least 1")
+    spec = machine.spec
+    if not isinstance(spec, CpuSpec):
+        raise SpecError(f"{spec.name}: programs are executed on a CPU; take cpu-5stage")
+    timing = CoreTiming.of(spec)
+    model = load_model(name)
+    numbers = _numbers(model)
+    if prompt is None and model.tokenizer is not None:
+        prompt = DEFAULT_PROMPT
+    generation = generate(
+        model,
+        None if prompt is None else model.encode(prompt),
+        prompt_tokens=DEFAULT_PROMPT_TOKENS if prompt is None else None,
+        new_tokens=new_tokens + 1,
+    )
+    session = _Session(generation, numbers, timing)
+    steps = tuple(session.step(step) for step in range(1, new_tokens + 1))
+    return Executed(
+        model=name,
+        machine=spec.name,
+        clock_hz=spec.clock_hz,
+        prompt=prompt,
+        first_text=_text(model, [session.first_token]),
+        text=_text(model, [step.token for step in steps]),
+        steps=steps,
+        ops=_shares(session.sections, run(generation.trace, machine), new_tokens),
+        cache_misses=_misses(timing, session.machine.cache_counts),
+    )
+
+
+def _text(model: Model, tokens: list[int]) -> str:
+    return model.decode(tokens) if model.tokenizer is not None else ""
+
+
+def _numbers(model: Model) -> ModelNumbers:
+    """Return what the kernels need to know; ModelError for what they would compute otherwise."""
+    config = model.config
+    if not isinstance(config, DecoderConfig):
+        kind = architecture_of(config).name
+        raise ModelError(f"{model.name} is no decoder but {kind}: no program is written for it")
+    unknown = {
+        "experts": config.experts,
+        "latent attention": config.latent,
+        "a sliding window": config.sliding_window,
+        "capped scores": config.attention_softcap,
+        "a scale of its own for scores": config.attention_scale,
+        "scaled rotary positions": config.rope_scaling,
+        "partly rotated heads": config.rotated != config.head_dim,
+        "norms of 1 + weight": config.norm_offset,
+        "ALiBi": config.positions == "alibi",
+    }
+    for what, asked in unknown.items():
+        if asked:
+            raise ModelError(
+                f"{model.name} has {what}, which the kernels in sim/cpu/riscv/kernels do not "
+                "compute; take glassllm-en, a GPT-2 or a plain Llama"
+            )
+    return ModelNumbers(
+        head_size=config.head_dim,
+        norm_eps=config.norm_eps,
+        rope_theta=config.rope_theta if config.positions == "rotary" else None,
+        rope_interleaved=config.rope_interleaved,
+        transposed=frozenset({"head"} if config.tie_word_embeddings else ()),
+    )
+
+
+class _Session:
+    """The machine from step to step: memory laid out as the trace says."""
+
+    def __init__(self, generation: Generation, numbers: ModelNumbers, timing: CoreTiming) -> None:
+        self.trace: Trace = generation.trace
+        self.numbers = numbers
+        self.tokens, self.logits = generation.token_ids, generation.logits
+        first = step_program(self.trace, 1, numbers)
+        size = tensor_bytes(self.trace)
+        if size > TEXT_BASE:
+            raise TokenclockError(
+                f"{self.trace.model}: {size:,} bytes of tensors are more than programs here are "
+                f"laid out for, {TEXT_BASE:,}; take a smaller model or context"
+            )
+        self.machine = CompiledMachine(
+            first.program, timing=timing, regions=[(0, size)], power_off=False
+        )
+        self.sections: list[tuple[StepProgram, tuple[Section, ...]]] = []
+        assert self.tokens is not None  # noqa: S101 - generate executes a prompt of tokens
+        self.first_token = int(self.tokens[0, 0])
+        self._fill(generation)
+
+    def _fill(self, generation: Generation) -> None:
+        """Write weights, the prompt's keys and values, and the first token."""
+        trace, view = self.trace, self.machine.memory.view
+        in_panels = packed_weights(trace, self.numbers)
+        for tensor in trace.tensors:
+            if tensor.role not in (Role.WEIGHT, Role.KV_CACHE):
+                continue
+            layered = tensor.layers > 1 or tensor.layer_stride_bytes > 0
+            for layer in range(tensor.layers):
+                values = generation.values(tensor.name, layer if layered else None)
+                assert values is not None  # noqa: S101 - as above
+                if tensor.role is Role.KV_CACHE:
+                    values = values[: trace.prompt_tokens]
+                if tensor.name in in_panels:
+                    values = packed(values)
+                content = np.ascontiguousarray(values).reshape(-1).view(np.uint8)
+                view(tensor.address_in(layer), len(content))[:] = content
+        token = next(tensor for tensor in trace.tensors if tensor.name == "token")
+        view(token.address, 8).view(np.int64)[0] = self.first_token
+
+    def step(self, step: int) -> ExecutedStep:
+        """Execute a decode step and compare it with numpy's."""
+        built = step_program(self.trace, step, self.numbers)
+        self.machine.load(built.program, built.marks)
+        before = self.machine.retired
+        sections = self.machine.run(limit=STEP_LIMIT)
+        self.sections.append((built, sections))
+        tensors = {tensor.name: tensor for tensor in self.trace.tensors}
+        view = self.machine.memory.view
+        assert self.logits is not None and self.tokens is not None  # noqa: S101, PT018 - as above
+        expected = self.logits[0, step]
+        logits = view(tensors["head"].address, 4 * len(expected)).view(np.float32)
+        return ExecutedStep(
+            step=step,
+            token=int(view(tensors["token"].address, 8).view(np.int64)[0]),
+            numpy_token=int(self.tokens[0, step]),
+            logits_difference=float(np.abs(logits - expected).max()),
+            instructions=self.machine.retired - before,
+            cycles=sum(section.stack.total for section in sections),
+        )
+
+
+def _shares(
+    executed: list[tuple[StepProgram, tuple[Section, ...]]], result: RunResult, new_tokens: int
+) -> tuple[OpShare, ...]:
+    """Gather sections by operation; those at no operation's address are the program's exit."""
+    stacks: dict[str, list[Section]] = {}
+    for built, sections in executed:
+        for section in sections:
+            at = built.ops.get(section.address)
+            stacks.setdefault("exit" if at is None else at.op.name, []).append(section)
+    predicted: dict[str, list[CycleStack]] = {}
+    for row in result.ops:
+        if 1 <= row.step <= new_tokens:
+            predicted.setdefault(row.name, []).append(row.stack)
+    return tuple(
+        OpShare(
+            name=name,
+            count=len(sections),
+            instructions=sum(section.instructions for section in sections),
+            stack=CycleStack.sum(section.stack for section in sections),
+            predicted=CycleStack.sum(predicted.get(name, ())),
+        )
+        for name, sections in stacks.items()
+    )
+
+
+def _misses(timing: CoreTiming, counts: HierarchyCounts) -> dict[str, int]:
+    return {
+        level.name: count.misses
+        for level, count in zip(timing.caches.levels, counts.levels, strict=True)
+    }

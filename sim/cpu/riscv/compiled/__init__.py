@@ -1,0 +1,6 @@
+"""Compiled execution of RISC-V programs, with or without the time of a five-stage core."""
+
+from sim.cpu.riscv.compiled.core import CompiledMachine, Section
+from sim.cpu.riscv.compiled.timing import CoreTiming
+
+__all__ = ["CompiledMachine", "CoreTiming", "Section"]

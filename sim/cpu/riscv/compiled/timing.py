@@ -1,0 +1,107 @@
+"""The time of a compiled run: which pipeline, which caches, which latencies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from sim.cpu import inorder_compiled as pipeline
+from sim.cpu.inorder import PipelineRules
+from sim.cpu.riscv.compiled.loop import Caches
+from sim.cpu.riscv.operation import MEMORY, Kind
+from sim.cpu.riscv.program import Instruction, Program
+from sim.cpu.riscv.registers import ZERO
+from sim.cpu.spec import CpuSpec
+from sim.errors import SpecError
+from sim.memory.cache.compiled_state import empty_frames, layout
+from sim.memory.cache.spec import CacheLevelSpec, HierarchySpec
+
+Ints = npt.NDArray[np.int64]
+
+FLOATING = (Kind.FLOAT, Kind.FLOAT_MULTIPLY, Kind.FLOAT_DIVIDE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoreTiming:
+    """A scalar in-order core as the five-stage pipeline takes it.
+
+    Models: `inorder`'s pipeline, instruction by instruction; each access through set-associative
+    caches, dirty lines that are driven out to main memory.
+    Ignores: dividers and square roots that are not pipelined (a description has one latency for all
+    floating point), multiplication and division of integers, which take one cycle as in `isa`;
+    instruction cache misses, address translation.
+    Source: Hennessy and Patterson, Computer Architecture, appendices B and C.
+    """
+
+    rules: PipelineRules
+    caches: HierarchySpec
+    latency_cycles: Mapping[Kind, int] = field(default_factory=dict)
+    """From EX until a forwarded result can enter EX; 1 for kinds that are not there."""
+    miss_cycles: tuple[int, ...]
+    """By level at which an access is found, beyond a hit in the first; main memory last."""
+    write_back_cycles: int = 0
+    """By which a line that goes to main memory lengthens the access that drives it out."""
+
+    @classmethod
+    def of(cls, spec: CpuSpec) -> CoreTiming:
+        """Take a machine's description; SpecError unless it is one scalar core."""
+        core = spec.core
+        if core.count > 1 or core.lanes > 1 or core.prefetch:
+            raise SpecError(
+                f"{spec.name}: programs are executed on one scalar core without prefetch; take "
+                "cpu-5stage, cpu-harvard or cpu-von-neumann"
+            )
+        line, dram = spec.line_bytes, spec.dram
+        passed = np.cumsum([0, *(level.hit_cycles for level in spec.levels[1:])]).tolist()
+        fill = dram.latency_cycles + dram.transfer_cycles(line)
+        return cls(
+            rules=spec.rules,
+            caches=spec.hierarchy,
+            latency_cycles=dict.fromkeys(FLOATING, core.fp_latency_cycles),
+            miss_cycles=(*passed, passed[-1] + fill),
+            write_back_cycles=dram.transfer_cycles(line, line) - dram.transfer_cycles(line),
+        )
+
+    def steps(self, program: Program) -> Ints:
+        """Return what the pipeline knows of each instruction of a program."""
+        rows = [self._step(instruction) for instruction in program.instructions]
+        return np.array(rows, dtype=np.int64).reshape(len(rows), pipeline.COLUMNS)
+
+    def _step(self, instruction: Instruction) -> Ints:
+        row = np.zeros(pipeline.COLUMNS, dtype=np.int64)
+        kind = instruction.operation.kind
+        row[pipeline.DEST] = -1 if instruction.dest is None else instruction.dest
+        read = [source for source in instruction.sources if source != ZERO]
+        row[pipeline.SOURCE : pipeline.SOURCE + 3] = (*read, -1, -1, -1)[:3]
+        row[pipeline.LATENCY] = self.latency_cycles.get(kind, 1)
+        row[pipeline.ACCESSES] = kind in MEMORY
+        row[pipeline.FROM_MEMORY] = kind in (Kind.LOAD, Kind.ATOMIC)
+        return row
+
+    def empty_caches(self) -> Caches:
+        """Return the caches as the compiled loop takes them, empty."""
+        table, state = layout(self.caches)
+        return Caches(
+            table=table,
+            state=state,
+            frames=empty_frames(table),
+            miss_cycles=np.array(self.miss_cycles, dtype=np.int64),
+            write_back_cycles=self.write_back_cycles,
+        )
+
+
+def no_caches() -> Caches:
+    """Return caches of a run without time, which asks for none."""
+    level = CacheLevelSpec(name="none", capacity_bytes=64, line_bytes=64, ways=1)
+    table, state = layout(HierarchySpec(levels=(level,)))
+    costs = np.zeros(2, dtype=np.int64)
+    return Caches(
+        table=table,
+        state=state,
+        frames=empty_frames(table),
+        miss_cycles=costs,
+        write_back_cycles=0,
+    )

@@ -1,0 +1,137 @@
+"""`tokenclock execute`: the embedded model's decode steps, every instruction."""
+
+import json
+
+import pytest
+
+from reports.execute import execute_model
+from sim.cpu.riscv.decode_step import ModelNumbers, step_program
+from sim.errors import TokenclockError
+from sim.machine import load_machine
+from sim.stalls import StallCause
+from workloads import generate, load_model
+
+NUMBERS = ModelNumbers(
+    head_size=32,
+    norm_eps=1e-6,
+    rope_theta=1e4,
+    rope_interleaved=True,
+    transposed=frozenset({"head"}),
+)
+
+
+@pytest.fixture(scope="module")
+def executed():
+    return execute_model("glassllm-en", load_machine("cpu-5stage"), prompt=None, new_tokens=3)
+
+
+def test_every_executed_token_and_logit_is_numpys(executed):
+    assert executed.agrees
+    model = load_model("glassllm-en")
+    alone = generate(model, model.encode(executed.prompt), new_tokens=4)
+    tokens = alone.token_ids[0].tolist()
+    assert [step.token for step in executed.steps] == tokens[1:]
+    assert executed.first_text + executed.text == model.decode(tokens)
+    assert max(step.logits_difference for step in executed.steps) < 1e-5
+
+
+def test_the_cycles_of_all_operations_are_those_of_the_steps(executed):
+    assert executed.stack.total == sum(step.cycles for step in executed.steps)
+    assert executed.instructions == sum(step.instructions for step in executed.steps)
+    assert executed.stack.busy == executed.instructions
+    assert executed.stack.stalls[StallCause.FILL_DRAIN] == 4
+    assert {op.name: op.count for op in executed.ops}["attention.query"] == 12
+
+
+def test_the_machine_model_is_within_two_percent_and_far_off_only_where_little_time_goes(executed):
+    assert abs(executed.error) < 0.02
+    assert abs(executed.error) <= executed.misplaced < 0.1
+    for op in executed.ops:
+        if op.stack.total > 0.02 * executed.stack.total:
+            assert abs(op.error) < 0.12, op.name
+
+
+def test_two_more_positions_take_more_instructions(executed):
+    first, _, last = (step.instructions for step in executed.steps)
+    assert 0 < last - first < 0.01 * first
+
+
+def test_the_command_says_tokens_cycles_and_the_predictions_error(tokenclock):
+    asked = ("execute", "glassllm-en", "--machine", "cpu-von-neumann", "--prompt", "Alice")
+    ran = tokenclock(*asked)
+    assert (ran.code, ran.err) == (0, "")
+    assert "(numpy's too), logits within" in ran.out
+    assert "Predicted from the trace: " in ran.out
+    answer = json.loads(tokenclock(*asked, "--json").out)
+    assert answer["agrees"]
+    assert answer["cycles"] == sum(answer["stack"].values())
+    assert answer["cycles"] == sum(op["cycles"] for op in answer["ops"])
+    assert answer["stack"]["structural"] > 0
+    assert f"{answer['cycles']:,} cycles" in ran.out
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        (["--machine", "cpu-simd-8core"], ["scalar core", "take", "cpu-5stage"]),
+        (["--machine", "gpu-a100-sxm-80gb"], ["executed on a CPU", "cpu-5stage"]),
+        (["--new-tokens", "0"], ["--new-tokens 0", "at least 1"]),
+        (["nothing"], ["no model 'nothing'"]),
+        (["llama2-7b"], ["weights", "execute"]),
+        (["--prompt", ""], ["prompt is empty"]),
+    ],
+)
+def test_what_cannot_be_executed_is_refused_with_the_remedy(tokenclock, asked, words):
+    tokenclock("execute", *asked).assert_refused(*words)
+
+
+def test_steps_batches_and_operations_without_programs_are_refused():
+    model = load_model("glassllm-en")
+    trace = generate(model, prompt_tokens=4, new_tokens=2, execute=False).trace
+    with pytest.raises(TokenclockError, match="no decode step 2"):
+        step_program(trace, 2, NUMBERS)
+    pair = generate(model, prompt_tokens=4, new_tokens=2, batch=2, execute=False).trace
+    with pytest.raises(TokenclockError, match="batch 1 and dtype float32"):
+        step_program(pair, 1, NUMBERS)
+
+
+LLAMA = """
+source: made for this test
+model_type: llama
+hidden_size: 24
+num_hidden_layers: 2
+num_attention_heads: 4
+num_key_value_heads: 2
+intermediate_size: 13
+vocab_size: 37
+max_position_embeddings: 40
+hidden_act: silu
+rms_norm_eps: 1.0e-6
+rope_theta: 10000.0
+tie_word_embeddings: false
+"""
+GPT2 = """
+source: made for this test
+model_type: gpt2
+hidden_size: 20
+num_hidden_layers: 3
+num_attention_heads: 4
+num_key_value_heads: 4
+intermediate_size: 21
+vocab_size: 31
+max_position_embeddings: 40
+hidden_act: gelu_new
+layer_norm_epsilon: 1.0e-5
+tie_word_embeddings: true
+"""
+
+
+@pytest.mark.parametrize("description", [LLAMA, GPT2])
+def test_models_of_both_styles_and_awkward_sizes_give_numpys_logits(tmp_path, description):
+    path = tmp_path / "small.yaml"
+    path.write_text(description)
+    done = execute_model(str(path), load_machine("cpu-5stage"), prompt=None, new_tokens=4)
+    model = load_model(str(path))
+    logits = generate(model, prompt_tokens=32, new_tokens=5).logits
+    assert done.agrees
+    assert max(step.logits_difference for step in done.steps) < 2e-5 * abs(logits).max()
