@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sim.validation.cache import CacheSuite
+from sim.validation.cores import CoresSuite
 from sim.validation.dram import DramSuite
 from sim.validation.measured import GPUS, TPUS, MeasuredSuite
 from sim.validation.pipeline import PipelineSuite
@@ -17,6 +18,7 @@ SUITES: dict[str, Suite] = {
     "cache": CacheSuite(),
     "dram": DramSuite(),
     "pipeline": PipelineSuite(),
+    "cores": CoresSuite(),
     "tpu": MeasuredSuite(name="tpu", devices=TPUS, attention=True),
     "gpu": MeasuredSuite(name="gpu", devices=GPUS, attention=False),
 }
