@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sim.cpu.cores import core_names, load_core, run_core
 from sim.cpu.cores.shared_program import run_harts
+from sim.cpu.cores.spec import FOLDER
 from sim.cpu.riscv import assemble, execute
 from sim.cpu.riscv.machine import Execution
 from sim.errors import SpecError, TokenclockError, did_you_mean
@@ -16,8 +17,10 @@ from sim.validation.table import TableRow, read_tables
 RATIO_BOUND, GROWTH_BOUND = 0.15, 0.25
 _CORE_COLUMNS = {"program", "config", "cycles"}
 _HART_COLUMNS = {"case", "harts", "interconnect", "cycles"}
-INTERCONNECTS = {"crossbar": "peer-crossbar-8", "ring": "peer-ring-8"}
-"""The table's words and the multicore memories here."""
+INTERCONNECTS = {
+    name: str(FOLDER / "multicores" / f"{name}-8.yaml") for name in ("crossbar", "ring")
+}
+"""The table's words and the files of the multicore memories."""
 
 
 class CoresSuite:
@@ -63,13 +66,13 @@ def _ratio(row: TableRow, label: str, bound: float) -> RowOutcome:
         )
     cycles = row.whole("cycles", least=1)
     reference, simulated = cycles / first.whole("cycles", least=1), ours / base
-    error = simulated / reference - 1
+    off = simulated / reference - 1
     return RowOutcome(
         label=label,
         reference=reference,
         simulated=simulated,
-        error=error,
-        status="ok" if abs(error) <= bound else "missed",
+        error=off,
+        status="ok" if abs(off) <= bound else "missed",
         note=f"{ours} cycles here, {cycles} there",
     )
 
@@ -94,7 +97,9 @@ def _cycles(row: TableRow) -> int:
     if "case" in row.values:
         fabric = row.text("interconnect")
         if fabric not in INTERCONNECTS:
-            raise _UnknownError(f"'{fabric}' is not known here{did_you_mean(fabric, INTERCONNECTS)}")
+            raise _UnknownError(
+                f"'{fabric}' is not known here{did_you_mean(fabric, INTERCONNECTS)}"
+            )
         path = folder / f"mc_{row.text('case')}.s"
         if not path.is_file():
             raise row.error("case", f"is '{row.text('case')}', but there is no {path}")

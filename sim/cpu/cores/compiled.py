@@ -1,4 +1,4 @@
-"""The compiled twin of `engine.SuperscalarCore`: the same cycle of every stage, over flat arrays."""
+"""The compiled twin of `engine.SuperscalarCore`: the same cycle of every stage, on flat arrays."""
 
 from __future__ import annotations
 
@@ -166,11 +166,11 @@ def _data_at(  # noqa: PLR0917 - the state of the first cache's fills
         at += numbers[FILL]
         busy_until[_least(busy_until)] = at
         arrives[fill] = at
-    return max(now + numbers[HIT], arrives[fill])
+    return int(max(now + numbers[HIT], arrives[fill]))
 
 
 @njit(cache=True)
-def _clock(  # noqa: C901, PLR0912, PLR0914, PLR0915, PLR0917 - one loop, for speed
+def _clock(  # noqa: C901, PLR0912, PLR0915, PLR0917 - one loop, for speed
     numbers: Ints,
     pool: Ints,
     upto: Ints,
@@ -187,7 +187,7 @@ def _clock(  # noqa: C901, PLR0912, PLR0914, PLR0915, PLR0917 - one loop, for sp
 ) -> None:
     """Clock the core until everything has retired; fills `times` and `cycles` by cause."""
     fetched, renamed, issued, done, retired = times[0], times[1], times[2], times[3], times[4]
-    count, width, in_order = len(unit), numbers[WIDTH], numbers[IN_ORDER] == 1
+    count, width, in_order = len(unit), int(numbers[WIDTH]), numbers[IN_ORDER] == 1
     arrives = np.full(len(fill_level), NEVER, dtype=np.int64)
     busy_until = np.zeros(numbers[MISSES], dtype=np.int64)
     memory_free = np.zeros(1, dtype=np.int64)
@@ -254,12 +254,12 @@ def _clock(  # noqa: C901, PLR0912, PLR0914, PLR0915, PLR0917 - one loop, for sp
         for number in range(len(pool)):
             ports[number] = pool[number, 0]
         ports[LOAD], ports[STORE] = numbers[LOAD_PORTS], numbers[STORE_PORTS]
-        addresses, room, kept, place = numbers[ADDRESSES], width, 0, 0
+        addresses, room, kept, place = int(numbers[ADDRESSES]), int(width), 0, 0
         while place < queued:
             number = queue[place]
             own = unit[number]
             touches = own >= LOAD
-            finish = np.int64(NEVER)
+            finish = NEVER
             free = ports[own] > 0 and (addresses > 0 or not touches)
             if free and _ready(producers, done, number, now):
                 if own == STORE:
@@ -342,7 +342,7 @@ def _clock(  # noqa: C901, PLR0912, PLR0914, PLR0915, PLR0917 - one loop, for sp
         # Fetch.
         if now >= fetch_at and group < len(groups) - 1:
             first, end = groups[group], groups[group + 1]
-            room = width * (numbers[FRONT] + 1) - (next_fetch - next_rename)
+            room = width * int(numbers[FRONT] + 1) - (next_fetch - next_rename)
             if end - first <= room:
                 stall = fetch_stall[first]
                 for number in range(first, end):
@@ -351,7 +351,7 @@ def _clock(  # noqa: C901, PLR0912, PLR0914, PLR0915, PLR0917 - one loop, for sp
                 group += 1
                 fetch_at = now + stall + 1
                 if guess[end - 1] == WRONG:
-                    fetch_at = np.int64(NEVER)
+                    fetch_at = NEVER
                 elif guess[end - 1] == LATE:
                     fetch_at += numbers[LATE_FETCH]
         now += 1

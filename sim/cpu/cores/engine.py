@@ -1,4 +1,4 @@
-"""The readable superscalar core: one clock, four things a cycle, from the oldest work to the newest.
+"""The readable superscalar core: one clock, and in each cycle the oldest work first.
 
 In each cycle the core retires, issues, renames and fetches, in this order, so that what one stage
 does is seen by the stage before it in the same cycle and by the stage after it in the next.
@@ -62,7 +62,7 @@ class Memory:
         fill = self.stream.fill[access]
         if self._arrives[fill] == NEVER:
             self._arrives[fill] = self._fetch(int(self.stream.fill_level[fill]), now)
-        return max(now + self.hit_cycles, self._arrives[fill])
+        return int(max(now + self.hit_cycles, self._arrives[fill]))
 
     def slow(self, access: int) -> bool:
         """Whether main memory has the access's line."""

@@ -64,9 +64,6 @@ def is_compressible(instruction: Instruction) -> bool:
         return instruction.dest is None and -2048 <= value < 2048
     if kind is Kind.INDIRECT:
         return value == 0 and instruction.dest in (None, 1) and sources[0] != ZERO
-    if name == "lui":
-        number = value - (1 << 20) if value >= 1 << 19 else value
-        return instruction.dest not in (None, SP) and -32 <= number < 32 and number != 0
     if instruction.dest is None:
         return name == "addi" and value == 0  # c.nop
     return _register_form(instruction) or _immediate_form(instruction)
@@ -99,6 +96,9 @@ def _register_form(instruction: Instruction) -> bool:
 
 def _immediate_form(instruction: Instruction) -> bool:
     name, dest, value = instruction.mnemonic, instruction.dest, instruction.immediate
+    if name == "lui":
+        number = value - (1 << 20) if value >= 1 << 19 else value
+        return dest != SP and -32 <= number < 32 and number != 0
     if not instruction.operation.has_immediate or len(instruction.sources) != 1:
         return False
     source, small = instruction.sources[0], -32 <= instruction.immediate < 32

@@ -6,6 +6,7 @@ Histories hold real outcomes, as a core that repairs its history after every mis
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable, Mapping
 from enum import IntEnum
 from typing import Protocol
 
@@ -233,7 +234,11 @@ def _clamped(value: int, least: int, most: int) -> int:
     return min(max(value, least), most)
 
 
-DIRECTIONS = {"gshare": Gshare, "tournament": Tournament, "tage": Tage}
+DIRECTIONS: Mapping[str, Callable[[BranchSpec], Direction]] = {
+    "gshare": Gshare,
+    "tournament": Tournament,
+    "tage": Tage,
+}
 
 
 class BranchUnit:

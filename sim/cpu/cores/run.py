@@ -56,9 +56,7 @@ def run_core(
     """
     stream = make_stream(spec, execution) if stream is None else stream
     timing = (
-        run_compiled(spec, stream)
-        if engine == "compiled"
-        else SuperscalarCore(spec, stream).run()
+        run_compiled(spec, stream) if engine == "compiled" else SuperscalarCore(spec, stream).run()
     )
     run = CoreRun(spec=spec, stream=stream, timing=timing)
     if run.instructions > spec.width * run.cycles:

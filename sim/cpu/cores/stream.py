@@ -26,7 +26,9 @@ Ints = npt.NDArray[np.int64]
 FETCH_BYTES = 2
 WORD_BYTES = 8
 LINKS = (1, 5)
-"""x1 and x5, whose writing makes a jump a call. Source: RISC-V ISA manual, Volume I, section 2.5."""
+"""x1 and x5, whose writing makes a jump a call.
+
+Source: The RISC-V Instruction Set Manual, Volume I, section 2.5."""
 SOURCES = 4
 """Producers of one instruction: three registers, and the store that a load takes its data from."""
 
@@ -124,9 +126,7 @@ def make_stream(spec: CoreSpec, execution: Execution) -> Stream:
     )
 
 
-def _producers(
-    execution: Execution, unit: Ints, instructions: tuple[Instruction, ...]
-) -> Ints:
+def _producers(execution: Execution, unit: Ints, instructions: tuple[Instruction, ...]) -> Ints:
     """Return who makes what each instruction needs; registers are renamed without limit."""
     dest = [-1 if i.dest is None else i.dest for i in instructions]
     sources = np.full((len(instructions), SOURCES - 1), -1, dtype=np.int64)

@@ -27,7 +27,7 @@ from sim.stalls import CycleStack
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CoherenceSpec:
-    """How caches are kept coherent; ValueError for an unknown protocol, or parts that do not fit."""
+    """How caches are kept coherent; ValueError for an unknown protocol or misfitting parts."""
 
     fabric: BusSpec | NetworkSpec
     """A bus is snooped; a network carries a directory's messages, with a home at every node."""

@@ -75,7 +75,7 @@ class Wires:
 
     def to_cache(self, target: int, message: Message, after_cycles: int = 0) -> None:
         """Send to a core's cache."""
-        hear = self.caches[target].hear
+        hear: Callable[[Message], None] = self.caches[target].hear
         if self.outer_cycles:
             hear = self._later(hear)
         self._send(message, target, after_cycles, hear)
