@@ -11,6 +11,7 @@ from sim.cpu.cores.spec import FOLDER
 from sim.cpu.riscv import assemble, execute
 from sim.cpu.riscv.machine import Execution
 from sim.errors import SpecError, TokenclockError, did_you_mean
+from sim.memory.coherent.description import load_system
 from sim.validation.suite import RowOutcome
 from sim.validation.table import TableRow, read_tables
 
@@ -103,7 +104,10 @@ def _cycles(row: TableRow) -> int:
         path = folder / f"mc_{row.text('case')}.s"
         if not path.is_file():
             raise row.error("case", f"is '{row.text('case')}', but there is no {path}")
-        return _shared_cycles(path, row.whole("harts", least=1), INTERCONNECTS[fabric])
+        harts, system = row.whole("harts", least=1), load_system(INTERCONNECTS[fabric])
+        if harts > system.cores:
+            raise _UnknownError(f"{system.name} has {system.cores} cores, not {harts}")
+        return _shared_cycles(path, harts, INTERCONNECTS[fabric])
     path, core = folder / f"{row.text('program')}.s", row.text("config").replace("_", "-")
     if not path.is_file():
         raise row.error("program", f"is '{row.text('program')}', but there is no {path}")

@@ -342,8 +342,7 @@ def _clock(  # noqa: C901, PLR0912, PLR0915, PLR0917 - one loop, for speed
         # Fetch.
         if now >= fetch_at and group < len(groups) - 1:
             first, end = groups[group], groups[group + 1]
-            room = width * int(numbers[FRONT] + 1) - (next_fetch - next_rename)
-            if end - first <= room:
+            if next_fetch - next_rename <= width * numbers[FRONT]:
                 stall = fetch_stall[first]
                 for number in range(first, end):
                     fetched[number] = now + stall

@@ -328,8 +328,7 @@ class SuperscalarCore:
         if self.now < self._fetch_at or self._group == len(stream.groups) - 1:
             return
         first, end = int(stream.groups[self._group]), int(stream.groups[self._group + 1])
-        room = self.spec.width * (front.cycles + 1) - (self._next_fetch - self._next_rename)
-        if end - first > room:
+        if self._next_fetch - self._next_rename > self.spec.width * front.cycles:
             return
         stall = int(stream.fetch_stall[first])
         self.fetched[first:end] = self.now + stall

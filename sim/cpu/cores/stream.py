@@ -120,7 +120,7 @@ def make_stream(spec: CoreSpec, execution: Execution) -> Stream:
         producers=_producers(execution, unit, instructions),
         guess=guess,
         groups=groups,
-        fetch_stall=_fetch_stalls(spec, first, groups),
+        fetch_stall=_fetch_stalls(spec, first, size, groups),
         fill=fill,
         fill_level=fill_level,
     )
@@ -173,13 +173,13 @@ def _guesses(spec: BranchSpec, execution: Execution, at: Ints, controls: Ints) -
     return guess
 
 
-def _fetch_stalls(spec: CoreSpec, first: Ints, groups: Ints) -> Ints:
-    """Pass every group's first byte through the instruction cache; what misses comes from below."""
+def _fetch_stalls(spec: CoreSpec, first: Ints, size: Ints, groups: Ints) -> Ints:
+    """Pass every group's first instruction, which may span two lines, through its cache."""
     memory = spec.memory
     levels = (memory.instruction, *memory.levels[1:])
-    found = run_addresses(
-        HierarchySpec(levels=levels), AddressTrace.of(first[groups[:-1]]), where_found=True
-    ).found
+    begins = groups[:-1]
+    trace = AddressTrace.of(first[begins], sizes=np.maximum(size[begins], 1).astype(np.uint8))
+    found = run_addresses(HierarchySpec(levels=levels), trace, where_found=True).found
     costs = np.cumsum([0, *(level.hit_cycles for level in levels[1:]), memory.memory_cycles])
     return np.repeat(costs[found].astype(np.int64), np.diff(groups))
 
