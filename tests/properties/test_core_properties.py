@@ -96,6 +96,8 @@ def executed(text):
 def test_both_engines_put_every_instruction_into_the_same_cycles(spec, text):
     execution = executed(text)
     stream = make_stream(spec, execution)
+    guess = make_stream(spec, execution, engine="readable").guess
+    assert stream.guess.tolist() == guess.tolist()
     readable, compiled = (
         run_core(spec, execution, engine=engine, stream=stream).timing
         for engine in ("readable", "compiled")

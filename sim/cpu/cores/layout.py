@@ -101,16 +101,17 @@ def _immediate_form(instruction: Instruction) -> bool:
         return dest != SP and -32 <= number < 32 and number != 0
     if not instruction.operation.has_immediate or len(instruction.sources) != 1:
         return False
-    source, small = instruction.sources[0], -32 <= instruction.immediate < 32
+    source, small = instruction.sources[0], -32 <= value < 32
     if name == "addi":
         moved = source not in (ZERO, dest) and value == 0  # c.mv
         stack = source == SP and dest == SP and value % 16 == 0 and -512 <= value < 512
         pointer = source == SP and dest in _POPULAR and 0 < value < 1024 and value % 4 == 0
         return moved or stack or pointer or (small and source in (ZERO, dest))
-    if name == "addiw":
-        return small and source == dest
-    if name == "slli":
-        return source == dest
-    if name in ("srli", "srai"):
-        return source == dest and dest in _POPULAR
-    return name == "andi" and small and source == dest and dest in _POPULAR
+    forms = {
+        "addiw": small,
+        "slli": True,
+        "srli": dest in _POPULAR,
+        "srai": dest in _POPULAR,
+        "andi": small and dest in _POPULAR,
+    }
+    return source == dest and forms.get(name, False)

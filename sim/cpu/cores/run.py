@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 from sim.cpu.cores.compiled import run_compiled
 from sim.cpu.cores.engine import SuperscalarCore, Timing
 from sim.cpu.cores.spec import CoreSpec
-from sim.cpu.cores.stream import Stream, make_stream
+from sim.cpu.cores.stream import Engine, Stream, make_stream
 from sim.cpu.riscv.machine import Execution
 from sim.errors import LawViolationError
 
@@ -46,7 +45,7 @@ def run_core(
     spec: CoreSpec,
     execution: Execution,
     *,
-    engine: Literal["readable", "compiled"] = "compiled",
+    engine: Engine = "compiled",
     stream: Stream | None = None,
 ) -> CoreRun:
     """Time a run's retired instructions on a core; both engines give the same cycles.
@@ -54,7 +53,7 @@ def run_core(
     `stream` is what `make_stream` gave for the same two, where it is known already. Raises
     LawViolationError for a result that cannot be.
     """
-    stream = make_stream(spec, execution) if stream is None else stream
+    stream = make_stream(spec, execution, engine=engine) if stream is None else stream
     timing = (
         run_compiled(spec, stream) if engine == "compiled" else SuperscalarCore(spec, stream).run()
     )

@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from sim.cpu.cores.layout import byte_addresses
 from sim.cpu.cores.predictor import BranchUnit, Guess
+from sim.cpu.cores.predictor_compiled import BRANCH, INDIRECT, JUMP, guesses
 from sim.cpu.cores.spec import BranchSpec, CoreSpec
 from sim.cpu.cores.stream_compiled import fetch_groups, fills, producers
 from sim.cpu.riscv.machine import Execution
@@ -23,6 +25,7 @@ from sim.memory.cache.run import AddressTrace, run_addresses
 from sim.memory.cache.spec import HierarchySpec
 
 Ints = npt.NDArray[np.int64]
+Engine = Literal["readable", "compiled"]
 FETCH_BYTES = 2
 WORD_BYTES = 8
 LINKS = (1, 5)
@@ -98,17 +101,16 @@ class Stream:
         return int(np.count_nonzero(self.guess == Guess.WRONG))
 
 
-def make_stream(spec: CoreSpec, execution: Execution) -> Stream:
-    """Settle what a core of this description meets in a run."""
+def make_stream(spec: CoreSpec, execution: Execution, *, engine: Engine = "compiled") -> Stream:
+    """Settle what a core of this description meets in a run; both engines guess the same."""
     program, indices = execution.program, execution.indices
     instructions = program.instructions
     at = np.array(byte_addresses(program, compressed=spec.front_end.compressed), dtype=np.int64)
     units = np.array([UNITS[i.operation.kind] for i in instructions], dtype=np.int64)
     alone = np.array([i.operation.kind in ALONE for i in instructions])
-    controls = np.array([i.operation.transfers_control for i in instructions])
     first = at[indices]
     size = (at[1:] - at[:-1])[indices]
-    guess = _guesses(spec.branches, execution, at, np.flatnonzero(controls[indices]))
+    guess = _guesses(spec.branches, execution, at, engine)
     unit = units[indices]
     groups = fetch_groups(
         first, size, execution.taken, guess == Guess.WRONG, spec.width, spec.front_end.line_bytes
@@ -146,31 +148,47 @@ def _producers(execution: Execution, unit: Ints, instructions: tuple[Instruction
     )
 
 
-def _guesses(spec: BranchSpec, execution: Execution, at: Ints, controls: Ints) -> Ints:
+def _guesses(spec: BranchSpec, execution: Execution, at: Ints, engine: Engine) -> Ints:
     """Return a Guess for each instruction; all but control flow are RIGHT."""
-    guess = np.zeros(len(execution.indices), dtype=np.int64)
-    predictor = BranchUnit(spec)
-    following = np.append(execution.indices[1:], execution.indices[-1:])
-    places, nexts = execution.indices[controls].tolist(), following[controls].tolist()
-    takens = execution.taken[controls].tolist()
-    addresses = at.tolist()
-    for i, place, after, taken in zip(controls.tolist(), places, nexts, takens, strict=True):
-        instruction = execution.program.instructions[place]
-        here, target, back = addresses[place], addresses[after], addresses[place + 1]
-        if instruction.operation.kind is Kind.BRANCH:
-            guess[i] = predictor.branch(here, target, taken=taken)
-        elif instruction.operation.kind is Kind.JUMP:
-            guess[i] = predictor.jump(here, target, back, links=instruction.dest in LINKS)
-        else:
-            guess[i] = predictor.indirect(
-                here,
-                target,
-                back,
-                links=instruction.dest in LINKS,
-                returns=instruction.sources[0] in LINKS
-                and instruction.dest != instruction.sources[0],
-            )
+    instructions, indices = execution.program.instructions, execution.indices
+    is_control = np.array([i.operation.transfers_control for i in instructions])
+    controls = np.flatnonzero(is_control[indices])
+    kinds = {Kind.BRANCH: BRANCH, Kind.JUMP: JUMP, Kind.INDIRECT: INDIRECT}
+    kind = np.array([kinds.get(i.operation.kind, BRANCH) for i in instructions], dtype=np.int64)
+    links = np.array([i.dest in LINKS for i in instructions])
+    returns = np.array(
+        [bool(i.sources) and i.sources[0] in LINKS and i.dest != i.sources[0] for i in instructions]
+    )
+    place = indices[controls]
+    after = np.append(indices[1:], indices[-1:])[controls]
+    columns = (
+        at[place],
+        kind[place],
+        at[after],
+        at[place + 1],
+        execution.taken[controls],
+        links[place],
+        returns[place],
+    )
+    guess = np.zeros(len(indices), dtype=np.int64)
+    guess[controls] = (
+        guesses(spec, *columns) if engine == "compiled" else _guess_each(spec, columns)
+    )
     return guess
+
+
+def _guess_each(spec: BranchSpec, columns: tuple[npt.NDArray[np.generic], ...]) -> list[Guess]:
+    """Pass control flow through the readable predictor, one after the other."""
+    predictor, found = BranchUnit(spec), []
+    rows = zip(*(column.tolist() for column in columns), strict=True)
+    for here, kind, target, back, taken, links, returns in rows:
+        if kind == BRANCH:
+            found.append(predictor.branch(here, target, taken=taken))
+        elif kind == JUMP:
+            found.append(predictor.jump(here, target, back, links=links))
+        else:
+            found.append(predictor.indirect(here, target, back, links=links, returns=returns))
+    return found
 
 
 def _fetch_stalls(spec: CoreSpec, first: Ints, size: Ints, groups: Ints) -> Ints:

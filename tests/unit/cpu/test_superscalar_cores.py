@@ -1,5 +1,7 @@
 """Superscalar cores: what each part of a core costs, in exact cycles between issues."""
 
+from itertools import pairwise
+
 import pytest
 
 from sim.cpu.cores import CoreSpec, core_names, load_core, make_stream, run_core
@@ -182,7 +184,7 @@ def test_two_byte_forms_are_used_where_the_c_extension_has_them():
     """
     program = assemble(text, xlen=64, name="test")
     at = byte_addresses(program, compressed=True)
-    sizes = [after - here for here, after in zip(at, at[1:], strict=False)]
+    sizes = [after - here for here, after in pairwise(at)]
     assert sizes == [2, 4, 2, 4, 4, 2, 2, 4, 2, 4, 2, 4, 2, 4, 2, 2, 2]
 
 
