@@ -35,7 +35,7 @@ check: $(STAMP)  ## style and types only
 DATA ?= ../shared/validation
 validate: $(STAMP)  ## hold the simulator against the reference tables in $(DATA); all suites, then the verdict
 	@status=0; \
-	for suite in systolic cache dram; do \
+	for suite in systolic cache dram cores; do \
 		$(BIN)/tokenclock validate $$suite --data $(DATA)/$$suite || status=1; \
 	done; \
 	for suite in tpu gpu; do \

@@ -130,6 +130,9 @@ class SuperscalarCore:
     result buses, memory-order violations (loads wait for just the store they need).
     Source: Smith and Sohi, The Microarchitecture of Superscalar Processors, Proceedings of the
     IEEE 83(12), 1995.
+
+    A wider core may be slower where younger work takes from older: it has more wrong-path
+    instructions to remove, starts fills of younger loads first, or divides out of turn.
     """
 
     def __init__(self, spec: CoreSpec, stream: Stream) -> None:
