@@ -6,7 +6,31 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from sim.cpu.cores.engine import NEVER, Timing
+from sim.cpu.cores.compiled_parts import (
+    ADDRESS,
+    ADDRESSES,
+    FRONT,
+    HIT,
+    IN_ORDER,
+    LATE_FETCH,
+    LEVELS,
+    LOAD_PORTS,
+    LOADS,
+    MISSES,
+    QUEUE,
+    REDIRECT,
+    REORDER,
+    SQUASH,
+    STORE_PORTS,
+    STORES,
+    WIDTH,
+    core_numbers,
+    data_at,
+    least,
+    ready,
+)
+from sim.cpu.cores.engine import Timing
+from sim.cpu.cores.memory import NEVER
 from sim.cpu.cores.spec import CoreSpec
 from sim.cpu.cores.stream import Stream
 from sim.stalls import CycleStack, StallCause
@@ -14,29 +38,6 @@ from sim.stalls import CycleStack, StallCause
 Ints = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
-(
-    WIDTH,
-    IN_ORDER,
-    REORDER,
-    QUEUE,
-    LOADS,
-    STORES,
-    FRONT,
-    REDIRECT,
-    SQUASH,
-    LATE_FETCH,
-    LOAD_PORTS,
-    STORE_PORTS,
-    ADDRESSES,
-    ADDRESS,
-    HIT,
-    FILL,
-    MEMORY,
-    LINE,
-    MISSES,
-    LEVELS,
-) = range(20)
-"""Places in the table of a core's numbers."""
 CONTROL_UNIT, LOAD, STORE = 6, 7, 8
 """As Unit."""
 RIGHT, LATE, WRONG = 0, 1, 2
@@ -65,7 +66,7 @@ def run_compiled(spec: CoreSpec, stream: Stream) -> Timing:
         units.float_divide,
         units.branch,
     )
-    numbers = _numbers(spec)
+    numbers = core_numbers(spec)
     times = np.full((5, len(stream)), NEVER, dtype=np.int64)
     cycles = np.zeros(BUSY + 1, dtype=np.int64)
     _clock(
@@ -94,79 +95,6 @@ def run_compiled(spec: CoreSpec, stream: Stream) -> Timing:
             stalls=dict(zip(CAUSES, cycles[:BUSY].tolist(), strict=True)),
         ),
     )
-
-
-def _numbers(spec: CoreSpec) -> Ints:
-    front, units, memory = spec.front_end, spec.units, spec.memory
-    numbers = np.zeros(LEVELS + 1, dtype=np.int64)
-    for place, value in (
-        (WIDTH, spec.width),
-        (IN_ORDER, spec.order == "in-order"),
-        (REORDER, spec.reorder_buffer),
-        (QUEUE, spec.issue_queue),
-        (LOADS, spec.load_queue),
-        (STORES, spec.store_buffer),
-        (FRONT, front.cycles),
-        (REDIRECT, front.redirect_cycles),
-        (SQUASH, front.squash_per_cycle or 0),
-        (LATE_FETCH, spec.branches.target_miss_cycles),
-        (LOAD_PORTS, units.loads_per_cycle),
-        (STORE_PORTS, units.stores_per_cycle),
-        (ADDRESSES, units.address.count),
-        (ADDRESS, units.address.latency_cycles),
-        (HIT, memory.levels[0].hit_cycles),
-        (FILL, memory.fill_cycles),
-        (MEMORY, memory.memory_cycles),
-        (LINE, memory.memory_line_cycles),
-        (MISSES, memory.outstanding_misses),
-        (LEVELS, len(memory.levels)),
-    ):
-        numbers[place] = value
-    return numbers
-
-
-@njit(cache=True, inline="always")
-def _least(values: Ints) -> int:
-    """Return the place of the least value, the first of equals."""
-    best = 0
-    for place in range(1, len(values)):
-        if values[place] < values[best]:
-            best = place
-    return best
-
-
-@njit(cache=True, inline="always")
-def _ready(producers: Ints, done: Ints, number: int, now: int) -> bool:
-    for place in range(producers.shape[1]):
-        producer = producers[number, place]
-        if producer >= 0 and done[producer] > now:
-            return False
-    return True
-
-
-@njit(cache=True)
-def _data_at(  # noqa: PLR0917 - the state of the first cache's fills
-    fill: int,
-    now: int,
-    numbers: Ints,
-    upto: Ints,
-    level: Ints,
-    arrives: Ints,
-    busy_until: Ints,
-    memory_free: Ints,
-) -> int:
-    """Return when an access that reaches the cache now has its line; starts the fill it needs."""
-    if arrives[fill] == NEVER:
-        depth = level[fill]
-        at = now + upto[min(depth, numbers[LEVELS] - 1)]
-        if depth == numbers[LEVELS]:
-            at = max(at, memory_free[0])
-            memory_free[0] = at + numbers[LINE]
-            at += numbers[MEMORY]
-        at += numbers[FILL]
-        busy_until[_least(busy_until)] = at
-        arrives[fill] = at
-    return int(max(now + numbers[HIT], arrives[fill]))
 
 
 @njit(cache=True)
@@ -223,8 +151,8 @@ def _clock(  # noqa: C901, PLR0912, PLR0915, PLR0917 - one loop, for speed
             else:
                 cycles[CACHE if fetch_stall[next_retire] else FILLING] += 1
         elif done[next_retire] == NEVER:
-            ready = _ready(producers, done, next_retire, now)
-            cycles[STRUCTURAL if ready else DATA] += 1
+            waited = not ready(producers, done, next_retire, now)
+            cycles[DATA if waited else STRUCTURAL] += 1
         else:
             usual = issued[next_retire] + numbers[ADDRESS] + numbers[HIT]
             if unit[next_retire] == LOAD and done[next_retire] > usual:
@@ -238,8 +166,8 @@ def _clock(  # noqa: C901, PLR0912, PLR0915, PLR0917 - one loop, for speed
             stores -= 1
         if drained < stored:
             store = retired_stores[drained]
-            if arrives[fill[store]] < NEVER or busy_until[_least(busy_until)] <= now:
-                left[store] = _data_at(
+            if arrives[fill[store]] < NEVER or busy_until[least(busy_until)] <= now:
+                left[store] = data_at(
                     fill[store],
                     now,
                     numbers,
@@ -261,7 +189,7 @@ def _clock(  # noqa: C901, PLR0912, PLR0915, PLR0917 - one loop, for speed
             touches = own >= LOAD
             finish = NEVER
             free = ports[own] > 0 and (addresses > 0 or not touches)
-            if free and _ready(producers, done, number, now):
+            if free and ready(producers, done, number, now):
                 if own == STORE:
                     finish = now + numbers[ADDRESS]
                 elif own == LOAD:
@@ -269,8 +197,8 @@ def _clock(  # noqa: C901, PLR0912, PLR0915, PLR0917 - one loop, for speed
                     store = producers[number, producers.shape[1] - 1]
                     if store >= 0 and left[store] > now:
                         finish = reached + numbers[HIT]
-                    elif arrives[fill[number]] < NEVER or busy_until[_least(busy_until)] <= now:
-                        finish = _data_at(
+                    elif arrives[fill[number]] < NEVER or busy_until[least(busy_until)] <= now:
+                        finish = data_at(
                             fill[number],
                             reached,
                             numbers,
@@ -281,7 +209,7 @@ def _clock(  # noqa: C901, PLR0912, PLR0915, PLR0917 - one loop, for speed
                             memory_free,
                         )
                 else:
-                    best = _least(unit_free[own, : pool[own, 0]])
+                    best = least(unit_free[own, : pool[own, 0]])
                     if unit_free[own, best] <= now:
                         held = 1 if pool[own, 2] else pool[own, 1]
                         unit_free[own, best] = now + held
