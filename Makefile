@@ -64,7 +64,7 @@ check: $(STAMP)  ## style and types only
 DATA ?= ../shared/validation
 validate: $(STAMP)  ## hold the simulator against the reference tables in $(DATA); all suites, then the verdict
 	@status=0; \
-	for suite in systolic cache dram pipeline ooo; do \
+	for suite in systolic cache dram pipeline ooo cores; do \
 		$(BIN)/tokenclock validate $$suite --data $(DATA)/$$suite || status=1; \
 	done; \
 	for suite in tpu gpu; do \
@@ -81,6 +81,8 @@ bench: $(STAMP)  ## time the engine, the comparison, a GPT-3-sized run, and deco
 	@$(BIN)/python benchmarks/tlb.py
 	@$(BIN)/python benchmarks/decode.py
 	@$(BIN)/python benchmarks/riscv.py
+	@$(BIN)/python benchmarks/pipelines.py
+	@$(BIN)/python benchmarks/cores.py
 
 readme: $(STAMP)  ## regenerate the README's tables and chart from the code
 	@$(BIN)/python -m reports.readme

@@ -74,6 +74,11 @@ VALIDATED = (
         made_by="the same, all cores as measured: where LLVM's models differ, that is an error",
     ),
     Validated(
+        suite="cores",
+        folder="cores",
+        made_by="rvsim 2.1.0: ten loops on twelve cores, three on one to eight coherent ones",
+    ),
+    Validated(
         suite="tpu",
         folder="gpu",
         made_by="a TPU v6e: GEMMs and attention inside fused programs, by its profiler",

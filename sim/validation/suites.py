@@ -7,6 +7,7 @@ from math import inf
 from pathlib import Path
 
 from sim.validation.cache import CacheSuite
+from sim.validation.cores import CoresSuite
 from sim.validation.dram import DramSuite
 from sim.validation.measured import GPUS, TPUS, MeasuredSuite
 from sim.validation.ooo import OooSuite
@@ -26,6 +27,7 @@ SUITES: dict[str, Suite] = {
         bound="all cores as measured: means are reported; a row within 15 % or its reason told",
         mean_bound=inf,
     ),
+    "cores": CoresSuite(),
     "tpu": MeasuredSuite(name="tpu", devices=TPUS, attention=True),
     "gpu": MeasuredSuite(name="gpu", devices=GPUS, attention=False),
 }

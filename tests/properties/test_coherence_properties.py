@@ -40,20 +40,29 @@ BUSES = st.builds(
     snoop_cycles=st.integers(1, 5),
     memory_cycles=st.integers(1, 30),
 )
-SPECS = st.builds(
-    CoherenceSpec,
-    fabric=st.one_of(NETWORKS, BUSES),
-    protocol=st.sampled_from(["MESI", "MOESI"]),
-    cache=st.builds(
-        PrivateCacheSpec,
-        sets=st.integers(1, 2),
-        ways=st.integers(1, 2),
-        line_bytes=st.just(LINE_BYTES),
-        hit_cycles=st.integers(1, 4),
-        store_buffer=st.integers(0, 3),
-    ),
-    home=st.builds(HomeSpec, lookup_cycles=st.integers(1, 6), memory_cycles=st.integers(1, 30)),
-)
+HOMES = st.builds(HomeSpec, lookup_cycles=st.integers(1, 6), memory_cycles=st.integers(1, 30))
+
+
+def specs(fabrics, outer_cycles):
+    return st.builds(
+        CoherenceSpec,
+        fabric=fabrics,
+        protocol=st.sampled_from(["MESI", "MOESI"]),
+        cache=st.builds(
+            PrivateCacheSpec,
+            sets=st.integers(1, 2),
+            ways=st.integers(1, 2),
+            line_bytes=st.just(LINE_BYTES),
+            hit_cycles=st.integers(1, 4),
+            store_buffer=st.integers(0, 3),
+            merged_stores=st.integers(1, 3),
+            outer_cycles=outer_cycles,
+        ),
+        home=HOMES,
+    )
+
+
+SPECS = st.one_of(specs(NETWORKS, st.integers(0, 9)), specs(BUSES, st.just(0)))
 TRAFFIC = st.lists(st.lists(ACCESSES, max_size=25), min_size=2, max_size=4)
 
 

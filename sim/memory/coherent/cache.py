@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -74,10 +74,18 @@ class PrivateCacheSpec:
     """To look a line up: all of a hit, the start of a miss, and of an answer to another core."""
     store_buffer: int = 0
     """Stores that may wait for their line while the core goes on; 0: the core waits itself."""
+    merged_stores: int = 1
+    """Waiting stores, the oldest and those right behind it to the same line, done in one access."""
+    outer_cycles: int = 0
+    """For each message to or from the network, to pass private levels behind this one."""
 
     def __post_init__(self) -> None:
         if self.store_buffer < 0:
             raise ValueError(f"store_buffer is {self.store_buffer}, must be at least 0")
+        if self.merged_stores < 1:
+            raise ValueError(f"merged_stores is {self.merged_stores}, must be at least 1")
+        if self.outer_cycles < 0:
+            raise ValueError(f"outer_cycles is {self.outer_cycles}, must be at least 0")
         if min(self.sets, self.ways, self.hit_cycles) < 1:
             raise ValueError(f"sets, ways and hit_cycles must be at least 1: {self}")
         if self.line_bytes < WORD_BYTES or self.line_bytes % WORD_BYTES:
@@ -98,11 +106,21 @@ class Line:
     words: list[int]
 
 
+Merged = Callable[[int], Sequence[Access]]
+"""From a line, the stores that are done together with the access to it, in order."""
+
+
+def nothing_merged(line: int) -> Sequence[Access]:  # noqa: ARG001 - as Merged
+    """Return no stores."""
+    return ()
+
+
 class Pending:
     """One access to a line, from its lookup until it is done."""
 
-    def __init__(self, access: Access, done: simpy.Event) -> None:
+    def __init__(self, access: Access, done: simpy.Event, merged: Merged) -> None:
         self.access = access
+        self.merged = merged
         self.done = done
         self.missed = False
         self.upgraded = False
@@ -137,13 +155,18 @@ class PrivateCache:
         self._sets: list[OrderedDict[int, Line]] = [OrderedDict() for _ in range(spec.sets)]
         self._pending: dict[int, Pending] = {}
 
-    def access(self, access: Access) -> Generator[simpy.Event, Any, int]:
-        """Look up, fetch what is missing, do it; return the word before (after a store)."""
+    def access(
+        self, access: Access, merged: Merged = nothing_merged
+    ) -> Generator[simpy.Event, Any, int]:
+        """Look up, fetch what is missing, do it; return the word before (after a store).
+
+        `merged` is asked, when the line can be written, for stores to do in the same cycle.
+        """
         yield self.clock.cycles(self.spec.hit_cycles)
         number = access.address // self.spec.line_bytes
         while (blocker := self.blocker(number)) is not None:
             yield blocker
-        pending = Pending(access, self.clock.env.event())
+        pending = Pending(access, self.clock.env.event(), merged)
         self._pending[number] = pending
         on = On.LOAD if access.kind is Kind.LOAD else On.STORE
         pending.missed = number not in self._set(number)
@@ -228,7 +251,13 @@ class PrivateCache:
         if access.kind is Kind.LOAD:
             return
         added = line.words[word] if access.kind is Kind.ADD else 0
-        line.words[word] = added + access.value
-        self._monitor.write(access.address, line.words[word])
+        self._write(line, access.address, added + access.value)
         if access.kind is Kind.STORE:
             pending.result = access.value
+        for other in pending.merged(line.number):
+            self._monitor.count(self.core, other.address, missed=False, upgraded=False)
+            self._write(line, other.address, other.value)
+
+    def _write(self, line: Line, address: int, value: int) -> None:
+        line.words[address % self.spec.line_bytes // WORD_BYTES] = value
+        self._monitor.write(address, value)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
+from itertools import islice, takewhile
 from typing import Any
 
 import simpy
@@ -21,10 +22,11 @@ RETIRE_CYCLES = 1
 
 
 class StoreBuffer:
-    """Stores that the core has done and its cache not yet, drained one by one in program order.
+    """Stores that the core has done and its cache not yet, drained in program order.
 
-    Models: places, order (total store order), forwarding of the youngest store to a word.
-    Ignores: stores that merge, fetching lines of waiting stores ahead.
+    Models: places, order (total store order), forwarding of the youngest store to a word; the
+    stores right behind the oldest done with it where they are to the same line.
+    Ignores: stores that merge past others, fetching lines of waiting stores ahead.
     Source: Sewell et al., x86-TSO: A Rigorous and Usable Programmer's Model for x86
     Multiprocessors, Communications of the ACM 53(7), 2010.
     """
@@ -33,6 +35,7 @@ class StoreBuffer:
         self._cache = cache
         self._stores: deque[Access] = deque()
         self._left = cache.clock.env.event()
+        self._merged = 0  # stores done with the oldest
 
     @property
     def full(self) -> bool:
@@ -59,10 +62,20 @@ class StoreBuffer:
         """Return the last store to a word that still waits; None where there is none."""
         return next((s for s in reversed(self._stores) if s.address == address), None)
 
+    def _same_line(self, line: int) -> Sequence[Access]:
+        """Return the stores behind the oldest that go with it; no other store comes between."""
+        spec = self._cache.spec
+        behind = islice(self._stores, 1, spec.merged_stores)
+        merged = list(takewhile(lambda s: s.address // spec.line_bytes == line, behind))
+        self._merged = len(merged)
+        return merged
+
     def _drain(self) -> Events:
         while self._stores:
-            yield from self._cache.access(self._stores[0])
-            self._stores.popleft()
+            self._merged = 0
+            yield from self._cache.access(self._stores[0], self._same_line)
+            for _ in range(1 + self._merged):
+                self._stores.popleft()
             left, self._left = self._left, self._cache.clock.env.event()
             left.succeed()
 

@@ -30,6 +30,8 @@ class CacheFile(Strict):
     line_bytes: Bytes
     hit_cycles: int
     store_buffer: int
+    merged_stores: int = 1
+    outer_cycles: int = 0
 
 
 class BusFile(Strict):

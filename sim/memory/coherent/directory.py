@@ -110,7 +110,8 @@ class DirectoryCache(PrivateCache):
                 acks=message.acks if deed is Do.GIVE else 0,
                 words=tuple(line.words) if deed is Do.GIVE else None,
             )
-            self._wires.to_cache(message.requester, answer, self.spec.hit_cycles)
+            after = self.spec.hit_cycles + self.spec.outer_cycles
+            self._wires.to_cache(message.requester, answer, after)
 
     def _tell_home(
         self, kind: On, line: int, words: list[int] | None = None, after_cycles: int = 0

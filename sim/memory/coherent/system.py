@@ -27,7 +27,7 @@ from sim.stalls import CycleStack
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CoherenceSpec:
-    """How caches are kept coherent; ValueError for an unknown protocol."""
+    """How caches are kept coherent; ValueError for an unknown protocol or misfitting parts."""
 
     fabric: BusSpec | NetworkSpec
     """A bus is snooped; a network carries a directory's messages, with a home at every node."""
@@ -39,6 +39,8 @@ class CoherenceSpec:
     def __post_init__(self) -> None:
         if self.protocol not in ("MESI", "MOESI"):
             raise ValueError(f"protocol is '{self.protocol}', must be 'MESI' or 'MOESI'")
+        if self.cache.outer_cycles and isinstance(self.fabric, BusSpec):
+            raise ValueError("outer_cycles go with a network; a bus's snoop_cycles have them")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,7 +152,7 @@ def _wire(spec: CoherenceSpec, clock: Clock, monitor: Monitor, cores: int) -> _W
     if cores > nodes:
         raise ValueError(f"{cores} programs for a network of {nodes} nodes")
     network = Network(clock, spec.fabric)
-    wires = Wires(network, spec.home, spec.cache.line_bytes)
+    wires = Wires(network, spec.home, spec.cache.line_bytes, spec.cache.outer_cycles)
     caches = [DirectoryCache(n, wires, spec.cache, spec.protocol, monitor) for n in range(cores)]
     homes = [HomeNode(n, wires) for n in range(nodes)]
     wires.caches += caches

@@ -51,10 +51,14 @@ class Node(Protocol):
 class Wires:
     """Carries messages between nodes, each with a core's cache and the home of some lines."""
 
-    def __init__(self, network: Network, spec: HomeSpec, line_bytes: int) -> None:
+    def __init__(
+        self, network: Network, spec: HomeSpec, line_bytes: int, outer_cycles: int = 0
+    ) -> None:
         self.network = network
         self.spec = spec
         self.line_bytes = line_bytes
+        self.outer_cycles = outer_cycles
+        """Between a cache and the network, for each message."""
         self.messages: Counter[On] = Counter()
         """Messages sent, by kind."""
         self.caches: list[Node] = []
@@ -67,11 +71,17 @@ class Wires:
     def to_home(self, message: Message, after_cycles: int = 0) -> None:
         """Send to the home of the line."""
         home = self.home_of(message.line)
-        self._send(message, home, after_cycles, self.homes[home].hear)
+        self._send(message, home, after_cycles + self.outer_cycles, self.homes[home].hear)
 
     def to_cache(self, target: int, message: Message, after_cycles: int = 0) -> None:
         """Send to a core's cache."""
-        self._send(message, target, after_cycles, self.caches[target].hear)
+        hear: Callable[[Message], None] = self.caches[target].hear
+        if self.outer_cycles:
+            hear = self._later(hear)
+        self._send(message, target, after_cycles, hear)
+
+    def _later(self, hear: Callable[[Message], None]) -> Callable[[Message], None]:
+        return lambda message: self.network.after(self.outer_cycles, lambda: hear(message))
 
     def _send(
         self, message: Message, target: int, after: int, hear: Callable[[Message], None]

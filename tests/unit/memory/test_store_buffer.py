@@ -15,6 +15,7 @@ FABRICS = pytest.mark.parametrize(
     [BUS, NetworkSpec(topology=Crossbar(2)), NetworkSpec(topology=Mesh(2, 1), link_cycles=5)],
     ids=["bus", "crossbar", "mesh"],
 )
+MERGED = pytest.mark.parametrize("merged", [1, 4])
 PROTOCOLS = pytest.mark.parametrize("protocol", ["MESI", "MOESI"])
 MISS = 1 + 4 + 60 + 4  # lookup, snoop, memory, transfer
 LONG = 1000  # work that outlasts every store
@@ -99,7 +100,7 @@ def test_an_atomic_waits_for_older_stores_and_then_for_itself():
     assert alone(store(X, 1), add(X, 1), entries=1).cycles == MISS + 1 + LONG
 
 
-def litmus(fabric, protocol, entries, *bodies, warm=(X, Y)):
+def litmus(fabric, protocol, entries, *bodies, warm=(X, Y), merged=1):
     """All outcomes of bodies that start at nearly the same time, each core's copies warm."""
     warmed = run(
         fabric, *[straight(map(load, warm)) for _ in bodies], entries=entries, protocol=protocol
@@ -118,7 +119,7 @@ def litmus(fabric, protocol, entries, *bodies, warm=(X, Y)):
             LONG - core.finished + late for core, late in zip(warmed.cores, (0, delay), strict=True)
         ]
         programs = [program(n, *each) for n, each in enumerate(zip(bodies, starts, strict=True))]
-        run(fabric, *programs, entries=entries, protocol=protocol)
+        run(fabric, *programs, entries=entries, protocol=protocol, merged_stores=merged)
         outcomes.add((answers[0], answers[1]))
     return outcomes
 
@@ -134,26 +135,31 @@ def store_then_load(mine, other, *between):
     return body
 
 
+@MERGED
 @FABRICS
 @PROTOCOLS
-def test_both_of_two_cores_read_the_old_value_only_with_a_buffer_and_no_fence(fabric, protocol):
+def test_both_of_two_cores_read_the_old_value_only_with_a_buffer_and_no_fence(
+    fabric, protocol, merged
+):
     bare = store_then_load(X, Y), store_then_load(Y, X)
     fenced = store_then_load(X, Y, fence()), store_then_load(Y, X, fence())
-    assert (0, 0) in litmus(fabric, protocol, 4, *bare)
-    assert (0, 0) not in litmus(fabric, protocol, 0, *bare)
-    assert (0, 0) not in litmus(fabric, protocol, 4, *fenced)
+    assert (0, 0) in litmus(fabric, protocol, 4, *bare, merged=merged)
+    assert (0, 0) not in litmus(fabric, protocol, 0, *bare, merged=merged)
+    assert (0, 0) not in litmus(fabric, protocol, 4, *fenced, merged=merged)
 
 
+@MERGED
 @FABRICS
-def test_an_atomic_between_store_and_load_is_a_fence_too(fabric):
+def test_an_atomic_between_store_and_load_is_a_fence_too(fabric, merged):
     bodies = store_then_load(X, Y, add(320, 1)), store_then_load(Y, X, add(384, 1))
-    assert (0, 0) not in litmus(fabric, "MESI", 4, *bodies)
+    assert (0, 0) not in litmus(fabric, "MESI", 4, *bodies, merged=merged)
 
 
+@MERGED
 @FABRICS
 @PROTOCOLS
 @pytest.mark.parametrize("entries", [0, 1, 4])
-def test_who_sees_the_flag_sees_the_message(fabric, protocol, entries):
+def test_who_sees_the_flag_sees_the_message(fabric, protocol, entries, merged):
     def producer():
         yield store(X, 1)
         yield store(Y, 1)
@@ -164,11 +170,12 @@ def test_who_sees_the_flag_sees_the_message(fabric, protocol, entries):
             yield work(1)
         return (yield load(X))
 
-    assert litmus(fabric, protocol, entries, producer, consumer) == {(0, 1)}
+    assert litmus(fabric, protocol, entries, producer, consumer, merged=merged) == {(0, 1)}
 
 
+@MERGED
 @FABRICS
-def test_loads_are_not_delayed_past_younger_stores(fabric):
+def test_loads_are_not_delayed_past_younger_stores(fabric, merged):
     def load_then_store(first, second):
         def body():
             answer = yield load(first)
@@ -177,12 +184,13 @@ def test_loads_are_not_delayed_past_younger_stores(fabric):
 
         return body
 
-    seen = litmus(fabric, "MESI", 4, load_then_store(X, Y), load_then_store(Y, X))
+    seen = litmus(fabric, "MESI", 4, load_then_store(X, Y), load_then_store(Y, X), merged=merged)
     assert (1, 1) not in seen
 
 
+@MERGED
 @FABRICS
-def test_a_core_sees_its_own_store_before_the_other_does(fabric):
+def test_a_core_sees_its_own_store_before_the_other_does(fabric, merged):
     def body(mine, other):
         def steps():
             yield store(1024 + mine, 1)  # a miss that keeps the next store in the buffer
@@ -192,9 +200,38 @@ def test_a_core_sees_its_own_store_before_the_other_does(fabric):
 
         return steps
 
-    assert ((1, 0), (1, 0)) in litmus(fabric, "MESI", 4, body(X, Y), body(Y, X))
+    assert ((1, 0), (1, 0)) in litmus(fabric, "MESI", 4, body(X, Y), body(Y, X), merged=merged)
 
 
 def test_a_negative_store_buffer_is_an_error():
     with pytest.raises(ValueError, match="store_buffer is -1"):
         PrivateCacheSpec(store_buffer=-1)
+
+
+def test_stores_right_behind_the_oldest_are_done_with_it_where_they_are_to_its_line():
+    stores = [store(0, 1), store(8, 2), store(16, 3)]
+    one_by_one = run(BUS, straight(stores), entries=4)
+    merged = run(BUS, straight(stores), entries=4, merged_stores=4)
+    assert (one_by_one.cycles, merged.cycles) == (MISS + 2, MISS)
+    assert merged.memory == one_by_one.memory == {0: 1, 8: 2, 16: 3}
+    assert run(BUS, straight(stores), entries=4, merged_stores=2).cycles == MISS + 1
+
+
+def test_a_store_never_passes_one_to_another_line():
+    stores = [store(0, 1), store(64, 2), store(8, 3)]
+    assert run(BUS, straight(stores), entries=4, merged_stores=4).cycles == 2 * MISS + 1
+
+
+def test_a_message_passes_the_private_levels_behind_the_first_on_either_way():
+    fabric = NetworkSpec(topology=Crossbar(2))
+    near, far = (run(fabric, straight([load(X)]), entries=0, outer_cycles=n) for n in (0, 10))
+    assert far.cycles == near.cycles + 10 + 10
+
+
+def test_private_levels_go_with_a_network_and_merging_is_of_one_store_at_least():
+    with pytest.raises(ValueError, match="outer_cycles go with a network"):
+        run(BUS, straight([load(X)]), entries=0, outer_cycles=1)
+    with pytest.raises(ValueError, match="outer_cycles is -1"):
+        PrivateCacheSpec(outer_cycles=-1)
+    with pytest.raises(ValueError, match="merged_stores is 0"):
+        PrivateCacheSpec(merged_stores=0)

@@ -1,0 +1,146 @@
+"""Superscalar cores on random programs: both engines agree, and what no core can do is not done."""
+
+import numpy as np
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from sim.cpu.cores import CoreSpec, load_core, make_stream, run_core
+from sim.cpu.riscv import assemble, execute
+
+BASE = load_core("ooo-w4-rob128-gshare").model_dump()
+REGISTERS = ("a0", "a1", "a2", "a3", "t0", "t1")
+LINES = 6
+REGISTER = st.sampled_from(REGISTERS)
+OFFSET = st.integers(0, 8 * LINES - 1).map(lambda word: 8 * word)
+
+
+def three(name):
+    return st.builds(lambda d, s, t: f"{name} {d}, {s}, {t}", REGISTER, REGISTER, REGISTER)
+
+
+PLAIN = st.one_of(
+    *map(three, ("add", "xor", "mul", "sub")),
+    st.builds(lambda d, o: f"ld {d}, {o}(s0)", REGISTER, OFFSET),
+    st.builds(lambda d, o: f"sd {d}, {o}(s0)", REGISTER, OFFSET),
+    st.builds(lambda s, d: f"fcvt.d.l f{d}, {s}", REGISTER, st.integers(0, 3)),
+    st.builds("fmadd.d f{0}, f{1}, f{2}, f{0}".format, *[st.integers(0, 3)] * 3),
+    st.builds(
+        lambda s, n: f"andi t2, {s}, {n}\nbnez t2, 1f\nadd a0, a0, a1\n1:",
+        REGISTER,
+        st.integers(1, 3),
+    ),
+    st.just("call helper"),
+)
+SLOW = st.one_of(PLAIN, three("div"), st.just("fence"), st.just("amoadd.d a0, a1, (s0)"))
+
+
+def programs(lines):
+    return st.builds(
+        lambda body, trips: (
+            "la s0, data\nli s1, "
+            f"{trips}\nloop:\n" + "\n".join(body) + "\naddi s1, s1, -1\nbnez s1, loop\n"
+            "li a7, 93\necall\nhelper: addi a1, a1, 5\nret\n"
+            f".data\n.p2align 6\ndata: .zero {64 * LINES}\n"
+        ),
+        st.lists(lines, min_size=1, max_size=14),
+        st.integers(1, 9),
+    )
+
+
+SCHEMES = st.sampled_from(
+    [
+        {"scheme": "not-taken"},
+        {"scheme": "gshare", "table_bits": 4, "history_bits": 3},
+        {"scheme": "tournament", "table_bits": 5, "local_bits": 4, "targets": 4},
+        {"scheme": "tage", "tag_bits": [5, 6], "history_lengths": [3, 7], "tagged_bits": 4},
+        {"scheme": "perfect"},
+    ]
+)
+
+
+@st.composite
+def cores(draw, *, simple=False):
+    """Any core; a simple one has nothing that a younger instruction could take from an older."""
+    spec = {**BASE, "branches": draw(SCHEMES)}
+    spec["order"] = draw(st.sampled_from(["in-order", "out-of-order"]))
+    spec["width"] = draw(st.sampled_from([1, 2, 3, 4, 8]))
+    for key in ("reorder_buffer", "issue_queue", "load_queue", "store_buffer"):
+        spec[key] = draw(st.sampled_from([1, 2, 5, 32]))
+    squash = None if simple else draw(st.sampled_from([None, 1, 3]))
+    spec["front_end"] = {
+        **BASE["front_end"],
+        "cycles": draw(st.integers(1, 6)),
+        "redirect_cycles": draw(st.integers(0, 3)),
+        "line_bytes": draw(st.sampled_from([8, 64])),
+        "squash_per_cycle": squash,
+    }
+    units = spec["units"] = {**BASE["units"]}
+    for name in ("alu", "multiply", "float_multiply", "address"):
+        units[name] = {**units[name], "count": draw(st.integers(1, 3))}
+    units["loads_per_cycle"] = draw(st.integers(1, 2))
+    spec["memory"] = {
+        **BASE["memory"],
+        "memory_line_cycles": 0 if simple else draw(st.integers(0, 20)),
+        "outstanding_misses": 64 if simple else draw(st.integers(1, 4)),
+        "memory_cycles": draw(st.sampled_from([5, 100])),
+    }
+    return CoreSpec.model_validate(spec)
+
+
+def executed(text):
+    return execute(assemble(text, xlen=64, name="random"))
+
+
+@given(cores(), programs(SLOW))
+@settings(deadline=None, max_examples=120)
+def test_both_engines_put_every_instruction_into_the_same_cycles(spec, text):
+    execution = executed(text)
+    stream = make_stream(spec, execution)
+    guess = make_stream(spec, execution, engine="readable").guess
+    assert stream.guess.tolist() == guess.tolist()
+    readable, compiled = (
+        run_core(spec, execution, engine=engine, stream=stream).timing
+        for engine in ("readable", "compiled")
+    )
+    for column in ("fetched", "renamed", "issued", "done", "retired"):
+        assert getattr(readable, column).tolist() == getattr(compiled, column).tolist(), column
+    assert readable.stack == compiled.stack
+
+
+@given(cores(), programs(SLOW))
+@settings(deadline=None, max_examples=80)
+def test_an_instruction_passes_the_stages_in_order_and_retires_in_program_order(spec, text):
+    execution = executed(text)
+    run = run_core(spec, execution)
+    timing, stream = run.timing, run.stream
+    assert (timing.fetched + spec.front_end.cycles <= timing.renamed).all()
+    assert (timing.renamed < timing.issued).all()
+    assert (timing.issued < timing.done).all()
+    assert (timing.done <= timing.retired).all()
+    assert (np.diff(timing.retired) >= 0).all()
+    assert np.bincount(timing.retired).max() <= spec.width
+    assert np.bincount(timing.issued).max() <= spec.width
+    assert timing.stack.total == timing.retired[-1] + 1
+    for place in range(stream.producers.shape[1]):
+        has = stream.producers[:, place] >= 0
+        made = timing.done[stream.producers[has, place]]
+        assert (timing.issued[has] >= made).all()
+    if spec.order == "in-order":
+        assert (np.diff(timing.issued) >= 0).all()
+
+
+@given(cores(simple=True), programs(PLAIN))
+@settings(deadline=None, max_examples=150)
+def test_a_perfect_predictor_is_never_slower(spec, text):
+    assume(spec.branches.scheme != "perfect")
+    execution = executed(text)
+    perfect = CoreSpec.model_validate({**spec.model_dump(), "branches": {"scheme": "perfect"}})
+    assert run_core(perfect, execution).cycles <= run_core(spec, execution).cycles
+
+
+@given(cores(simple=True), programs(PLAIN))
+@settings(deadline=None, max_examples=150)
+def test_a_wider_core_is_never_slower(spec, text):
+    execution = executed(text)
+    wider = CoreSpec.model_validate({**spec.model_dump(), "width": 2 * spec.width})
+    assert run_core(wider, execution).cycles <= run_core(spec, execution).cycles
