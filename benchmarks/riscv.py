@@ -5,9 +5,10 @@ python benchmarks/riscv.py
 
 from timing import Figures, best_of
 
+from reports.execute import model_numbers
 from sim.cpu.riscv import Machine, Program, assemble
 from sim.cpu.riscv.compiled import CompiledMachine, CoreTiming
-from sim.cpu.riscv.decode_step import ModelNumbers, StepProgram, step_program, tensor_bytes
+from sim.cpu.riscv.decode_step import StepProgram, step_program, tensor_bytes
 from sim.cpu.spec import CpuSpec
 from sim.machine import load_machine
 from workloads import Trace, generate, load_model
@@ -102,16 +103,8 @@ def main() -> None:
         timed = rate(program, timing)
         figures.show(f"{name}: five-stage core and caches too", timed, "instructions/s")
     model = load_model("glassllm-en")
-    config = model.config
     trace = generate(model, prompt_tokens=8, new_tokens=2, execute=False).trace
-    numbers = ModelNumbers(
-        head_size=config.head_size,
-        norm_eps=config.norm_eps,
-        rope_theta=config.rope_theta or 1.0,
-        rope_interleaved=config.rope_interleaved,
-        transposed=frozenset({"head"}),
-    )
-    step = step_program(trace, 1, numbers)
+    step = step_program(trace, 1, model_numbers(model))
     figures.show(
         "decode step of glassllm-en: values", step_rate(trace, step, None), "instructions/s"
     )

@@ -178,7 +178,7 @@ def execute_model(
         raise SpecError(f"{spec.name}: programs are executed on a CPU; take cpu-5stage")
     timing = CoreTiming.of(spec)
     model = load_model(name)
-    numbers = _numbers(model)
+    numbers = model_numbers(model)
     if prompt is None and model.tokenizer is not None:
         prompt = DEFAULT_PROMPT
     generation = generate(
@@ -206,7 +206,7 @@ def _text(model: Model, tokens: list[int]) -> str:
     return model.decode(tokens) if model.tokenizer is not None else ""
 
 
-def _numbers(model: Model) -> ModelNumbers:
+def model_numbers(model: Model) -> ModelNumbers:
     """Return what the kernels need to know; ModelError for what they would compute otherwise."""
     config = model.config
     if not isinstance(config, DecoderConfig):
