@@ -60,7 +60,7 @@ def note_formulas(tracer: Tracer, formulas: list[Formula]) -> None:
 
         return record(compute=noted, **given)
 
-    tracer.record = noting  # type: ignore[method-assign]
+    tracer.record = noting  # type: ignore[method-assign] # listens to every operation
 
 
 def formula_seconds(request: Request) -> float:

@@ -8,9 +8,8 @@ step. The last token is chosen but never fed back.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
@@ -25,9 +24,10 @@ from workloads.architectures.encoder_decoder import (
     remember,
 )
 from workloads.architectures.encoder_decoder_config import EncoderDecoderConfig
-from workloads.architectures.registry import architecture_of, parameter_count, parameter_shapes
+from workloads.architectures.registry import architecture_of, parameter_count
 from workloads.array import Array, Shape, Values
 from workloads.config import ModelError, check_dtype
+from workloads.declarations import by_layer, declare_weights
 from workloads.executable import check_executable
 from workloads.ops.masking import hide
 from workloads.trace import Role, Trace
@@ -197,10 +197,7 @@ def _side_by_side(arrays: Sequence[Values | None]) -> Values | None:
 def _declare(tracer: Tracer, request: _Request, source: Values | None, positions: int) -> None:
     """Declare the weights, the caches of the decoder's past and of the source, and the inputs."""
     config, dtype, batch = request.config, request.dtype, request.batch
-    weight = request.model.weights(config, dtype) if request.execute else None
-    for name, parameter in parameter_shapes(config).items():
-        values = None if weight is None else partial(weight, name)
-        tracer.declare(name, Role.WEIGHT, parameter.shape, layers=parameter.layers, values=values)
+    declare_weights(tracer, request.model, config, dtype)
     layers, entry = config.decoder.layers, (batch, config.decoder.heads, config.decoder.head_dim)
     rooms = {
         KEY_CACHE: config.max_position_embeddings,
@@ -209,7 +206,7 @@ def _declare(tracer: Tracer, request: _Request, source: Values | None, positions
         CROSS_VALUE_CACHE: positions,
     }
     for name, room in rooms.items():
-        storage = _zeros(layers, (room, *entry), dtype) if request.execute else None
+        storage = by_layer(np.zeros((layers, room, *entry), dtype)) if request.execute else None
         tracer.declare(name, Role.KV_CACHE, (room, *entry), layers=layers, values=storage)
     _declare_input(tracer, "source", _source_shape(request), source, _source_dtype(request))
     start = np.tile(np.array(request.start_ids, ops.TOKEN_DTYPE), (batch, 1))  # [B, T]
@@ -232,17 +229,6 @@ def _source_shape(request: _Request) -> Shape:
 
 def _source_dtype(request: _Request) -> str:
     return ops.TOKEN_DTYPE if request.config.mel_bins is None else request.dtype
-
-
-def _zeros(layers: int, shape: Shape, dtype: str) -> Callable[[int | None], Values]:
-    """Give each layer numbers of its own, which stay between calls."""
-    storage = np.zeros((layers, *shape), dtype)
-
-    def of_layer(layer: int | None) -> Values:
-        values: Values = storage[layer or 0]
-        return values
-
-    return of_layer
 
 
 def _encoder_decoder(model: Model) -> EncoderDecoderConfig:

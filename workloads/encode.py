@@ -15,9 +15,10 @@ import numpy as np
 from workloads import ops
 from workloads.architectures.encoder import forward
 from workloads.architectures.encoder_config import EncoderConfig
-from workloads.architectures.registry import architecture_of, parameter_count, parameter_shapes
+from workloads.architectures.registry import architecture_of, parameter_count
 from workloads.array import Array, Values
 from workloads.config import ModelError, check_dtype
+from workloads.declarations import declare_weights
 from workloads.executable import check_executable
 from workloads.ops import pooling
 from workloads.trace import Role, Trace
@@ -183,10 +184,7 @@ def _numbers(array: Array | None) -> Values | None:
 def _declare(tracer: Tracer, request: _Request) -> None:
     """Declare the weights and the inputs: token numbers, segments and, where needed, padding."""
     config, dtype = request.config, request.dtype
-    weight = request.model.weights(config, dtype) if request.execute else None
-    for name, parameter in parameter_shapes(config).items():
-        values = None if weight is None else partial(weight, name)
-        tracer.declare(name, Role.WEIGHT, parameter.shape, layers=parameter.layers, values=values)
+    declare_weights(tracer, request.model, config, dtype)
     inputs = {"ids": request.ids, "types": request.types}
     for name, numbers in inputs.items():
         tracer.declare(

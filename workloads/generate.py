@@ -85,7 +85,7 @@ def _run(request: Request) -> Generation:
     for step in range(request.new_tokens):
         tracer.begin_step(step)
         logits.append(session.step(ids))  # [B, T] -> [B, V]
-        ids = _choose(logits[-1], request.temperature, random)  # [B, V] -> [B, 1]
+        ids = choose(logits[-1], request.temperature, random)  # [B, V] -> [B, 1]
         tokens.append(ids)
     made = generation(tracer.finish(), request.prompt_ids, tokens, logits)
     return replace(made, values=tracer.values)
@@ -98,18 +98,19 @@ def generation(
     return Generation(
         trace=trace,
         prompt_ids=prompt_ids,
-        token_ids=_side_by_side([a.view((a.shape[0], 1)) for a in tokens]),
-        logits=_side_by_side([a.view((a.shape[0], 1, a.shape[1])) for a in logits]),
+        token_ids=side_by_side([a.view((a.shape[0], 1)) for a in tokens]),
+        logits=side_by_side([a.view((a.shape[0], 1, a.shape[1])) for a in logits]),
     )
 
 
-def _choose(logits: Array, temperature: float | None, random: np.random.Generator) -> Array:
+def choose(logits: Array, temperature: float | None, random: np.random.Generator) -> Array:
+    """Choose the likeliest token of each row [B, V] -> [B, 1], or draw at a temperature."""
     if temperature is None:
         return ops.argmax(logits, name="choose", buffer="token")
     return ops.sample(logits, temperature=temperature, random=random, name="choose", buffer="token")
 
 
-def _side_by_side(arrays: Sequence[Array]) -> Values | None:
+def side_by_side(arrays: Sequence[Array]) -> Values | None:
     """Join numbers along axis 1; None where nothing was executed."""
     values = [array.values for array in arrays if array.values is not None]
     return np.concatenate(values, axis=1) if values else None

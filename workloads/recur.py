@@ -12,20 +12,19 @@ An encoder-decoder reads its source, ended by its end token, in step 0, and says
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 
 from workloads import ops
 from workloads.architectures import recurrent
 from workloads.architectures.recurrent_config import RecurrentConfig
-from workloads.architectures.registry import architecture_of, parameter_count, parameter_shapes
+from workloads.architectures.registry import architecture_of, parameter_count
 from workloads.array import Array, Shape, Values
 from workloads.config import ModelError
+from workloads.declarations import by_layer, declare_weights
 from workloads.executable import check_executable
-from workloads.generate import Generation
+from workloads.generate import Generation, choose, generation
 from workloads.prompts import Prompt, check_request, drawn_prompts, token_prompts
 from workloads.trace import Role
 from workloads.tracer import Tracer
@@ -138,44 +137,24 @@ def _run(request: _Request) -> Generation:
             recurrent.encode(tracer, config, ids)
             ids = tracer.get("start")  # [B, 1]
         logits.append(recurrent.forward(tracer, config, ids))  # [B, T] -> [B, V]
-        ids = _choose(logits[-1], request.temperature, random)  # [B, V] -> [B, 1]
+        ids = choose(logits[-1], request.temperature, random)  # [B, V] -> [B, 1]
         tokens.append(ids)
-    return Generation(
-        trace=tracer.finish(),
-        prompt_ids=request.prompt_ids,
-        token_ids=_side_by_side([array.view((batch, 1)) for array in tokens]),
-        logits=_side_by_side([array.view((batch, 1, array.shape[1])) for array in logits]),
-    )
-
-
-def _choose(logits: Array, temperature: float | None, random: np.random.Generator) -> Array:
-    if temperature is None:
-        return ops.argmax(logits, name="choose", buffer="token")
-    return ops.sample(logits, temperature=temperature, random=random, name="choose", buffer="token")
-
-
-def _side_by_side(arrays: Sequence[Array]) -> Values | None:
-    """Join numbers along axis 1; None where nothing was executed."""
-    values = [array.values for array in arrays if array.values is not None]
-    return np.concatenate(values, axis=1) if values else None
+    return generation(tracer.finish(), request.prompt_ids, tokens, logits)
 
 
 def _declare(tracer: Tracer, request: _Request) -> None:
     """Declare weights, states (zero at first), what flows between layers, and what is read."""
     config, dtype, batch = request.config, request.dtype, request.batch
-    weight = request.model.weights(config, dtype) if request.execute else None
-    for name, parameter in parameter_shapes(config).items():
-        values = None if weight is None else partial(weight, name)
-        tracer.declare(name, Role.WEIGHT, parameter.shape, layers=parameter.layers, values=values)
+    declare_weights(tracer, request.model, config, dtype)
     layers, state = config.num_hidden_layers, (batch, config.hidden_size)
     for name in recurrent.states(config):
-        storage = _zeros(layers, state, dtype) if request.execute else None
+        storage = by_layer(np.zeros((layers, *state), dtype)) if request.execute else None
         tracer.declare(name, Role.STATE, state, layers=layers, values=storage)
     prefix, tokens = recurrent.decoder_prefix(config), request.prompt_tokens
     lengths = {recurrent.ENCODER: tokens, prefix: 1} if config.has_encoder else {prefix: tokens}
     for stack, length in lengths.items():
         rows = (length, *state)
-        storage = _zeros(1, rows, dtype) if request.execute else None
+        storage = by_layer(np.zeros((1, *rows), dtype)) if request.execute else None
         tracer.declare(recurrent.sequence(stack), Role.ACTIVATION, rows, values=storage)
         # one in each layer: its first product with its state need not wait for the layer below
         gates = (batch, config.gates * config.hidden_size)
@@ -189,17 +168,6 @@ def _declare(tracer: Tracer, request: _Request) -> None:
 def _declare_tokens(tracer: Tracer, name: str, shape: Shape, ids: Values | None) -> None:
     values = None if ids is None else lambda _: ids
     tracer.declare(name, Role.INPUT, shape, dtype=ops.TOKEN_DTYPE, values=values)
-
-
-def _zeros(layers: int, shape: Shape, dtype: str) -> Callable[[int | None], Values]:
-    """Give each layer numbers of its own, which stay between calls; without layers, one for all."""
-    storage = np.zeros((layers, *shape), dtype)
-
-    def of_layer(layer: int | None) -> Values:
-        values: Values = storage[(layer or 0) if layers > 1 else 0]
-        return values
-
-    return of_layer
 
 
 def _ended(request: _Request) -> _Request:

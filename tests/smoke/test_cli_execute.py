@@ -135,3 +135,19 @@ def test_models_of_both_styles_and_awkward_sizes_give_numpys_logits(tmp_path, de
     logits = generate(model, prompt_tokens=32, new_tokens=5).logits
     assert done.agrees
     assert max(step.logits_difference for step in done.steps) < 2e-5 * abs(logits).max()
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        ("gemma2-2b", "gemma2-2b has a sliding window, which the kernels"),
+        ("bloom-176b", "bloom-176b has ALiBi, which the kernels"),
+        ("mixtral-8x7b", "mixtral-8x7b has experts, which the kernels"),
+        ("bert-base-uncased", "bert-base-uncased is no decoder but encoder"),
+    ],
+)
+def test_what_the_kernels_would_compute_otherwise_is_refused(tokenclock, model, said) -> None:
+    ran = tokenclock("execute", model, "--machine", "cpu-5stage")
+    assert (ran.code, ran.out) == (2, "")
+    assert said in ran.err
+    assert ran.err.count("\n") == 1

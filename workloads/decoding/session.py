@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
 from workloads import ops
 from workloads.architectures.decoder_config import DecoderConfig
 from workloads.architectures.parameters import Parameter
-from workloads.architectures.registry import DECODERS, parameter_shapes
+from workloads.architectures.registry import DECODERS
 from workloads.array import Array, Values, numpy_type
 from workloads.config import ModelError
+from workloads.declarations import by_layer, declare_weights
 from workloads.trace import Role
 from workloads.tracer import Tracer
 from workloads.zoo import Model
@@ -58,20 +58,9 @@ class Session:
         self.name = name
         self.position = past.positions if past else 0
         """Positions that are filled."""
-        weight = model.weights(config, dtype) if tracer.execute else None
         self._storage: dict[str, Values] = {}
         with tracer.scope(name):
-            for stem, parameter in parameter_shapes(config).items():
-                values = None if weight is None else partial(weight, stem)
-                tracer.declare(
-                    stem,
-                    Role.WEIGHT,
-                    parameter.shape,
-                    dtype=parameter.dtype,
-                    layers=parameter.layers,
-                    first_layer=parameter.first_layer,
-                    values=values,
-                )
+            declare_weights(tracer, model, config, dtype)
             for cache, room in self._decoder.cache_shapes(config, batch).items():
                 stored = room.dtype or dtype
                 storage = self._zeros(cache, room, stored) if tracer.execute else None
@@ -122,13 +111,8 @@ class Session:
     def _zeros(self, cache: str, room: Parameter, dtype: str) -> Callable[[int | None], Values]:
         """Give each layer numbers of its own, which stay between calls."""
         shape = (room.layers or 1, *room.shape)
-        storage = self._storage[cache] = np.zeros(shape, numpy_type(dtype))
-
-        def of_layer(layer: int | None) -> Values:
-            values: Values = storage[layer or 0]
-            return values
-
-        return of_layer
+        self._storage[cache] = np.zeros(shape, numpy_type(dtype))
+        return by_layer(self._storage[cache])
 
     def _check_room(self, tokens: int) -> None:
         capacity = self.config.max_position_embeddings

@@ -8,6 +8,7 @@ import pytest
 
 from workloads import Model, ModelError, Role, Tensor, Tracer, generate, load_model, parameter_count
 from workloads.architectures.rewritten_config import Rewrite
+from workloads.decoding.ragged import answer_batch
 from workloads.ops import quantised
 from workloads.ops.sparse import spread
 from workloads.rewrites import (
@@ -424,3 +425,14 @@ def test_a_rewrite_that_does_not_fit_is_refused_with_its_remedy(
 def test_a_rewrite_of_no_sense_is_refused(make: Callable[[], object], message: str) -> None:
     with pytest.raises(ModelError, match=message):
         make()
+
+
+@pytest.mark.parametrize("name", ["mixtral-8x7b", "deepseek-v3"])
+def test_experts_and_latent_attention_are_not_rewritten(name: str) -> None:
+    with pytest.raises(ModelError, match=f"{name} has experts or latent .* take a dense decoder"):
+        rewrite(load_model(name), [Quantise()])
+
+
+def test_rewritten_models_take_no_ragged_batch(tiny_llama: Model) -> None:
+    with pytest.raises(ModelError, match="take prompts of one length"):
+        answer_batch(rewrite(tiny_llama, [FuseQkv()]), [[1, 2, 3], [4]], new_tokens=2)
