@@ -67,12 +67,11 @@ def _draw_row(axes: Axes, at: int, result: RunResult, present: list[Phase]) -> l
 
 def _draw_bar(axes: Axes, y: float, height: float, family: str, row: PhaseRow) -> None:
     colour = family_colour(family)
-    prefill = row.phase is Phase.PREFILL
     axes.barh(
         y,
         row.tokens_per_second,
         height=height * 0.92,
-        facecolor=PAPER.light if prefill else colour,
+        facecolor=colour if _filled(row.phase) else PAPER.light,
         edgecolor=colour,
         hatch=PHASE_HATCHES[row.phase],
         linewidth=0.8,
@@ -89,13 +88,17 @@ def _draw_bar(axes: Axes, y: float, height: float, family: str, row: PhaseRow) -
 
 
 def _phase_patch(phase: Phase) -> Patch:
-    filled = phase is Phase.DECODE
     return Patch(
-        facecolor=MUTED.light if filled else PAPER.light,
+        facecolor=MUTED.light if _filled(phase) else PAPER.light,
         edgecolor=MUTED.light,
         hatch=PHASE_HATCHES[phase],
         label=str(phase),
     )
+
+
+def _filled(phase: Phase) -> bool:
+    """Whether bars are solid: a hatch would not show on its own colour."""
+    return not PHASE_HATCHES[phase]
 
 
 def _decade_below(value: float) -> int:

@@ -33,6 +33,17 @@ def test_throughput_has_a_bar_for_each_phase_of_training(results: list[RunResult
     assert all(end <= begin for (_, end), (begin, _) in pairwise(spans))
 
 
+def test_bars_of_a_phase_look_as_the_legend_says(results: list[RunResult]) -> None:
+    figure = throughput(results)
+    keys = figure.legends[0].get_patches()
+    bars = figure.axes[0].patches
+    for phase, key in enumerate(keys):
+        for bar in bars[phase :: len(keys)]:
+            assert bar.get_hatch() == key.get_hatch()
+            solid = bar.get_facecolor() == bar.get_edgecolor()
+            assert solid == (key.get_facecolor() == key.get_edgecolor())
+
+
 def test_the_roofline_names_the_phases_of_training(results: list[RunResult]) -> None:
     labels = {text.get_text() for text in roofline(results).legends[0].get_texts()}
     assert {"forward", "backward", "update"} <= labels
