@@ -8,34 +8,47 @@ import click
 
 from reports.commands.console import json_option
 
+PATH = click.Path(path_type=Path)
+
 
 @click.command(
     epilog="""\b
 Examples:
   tokenclock kernel dot.s --core zen4
   tokenclock kernel gemm.s --core skylake --json
+  tokenclock kernel gemm.s --core skylake --chrome gemm.json
   tokenclock kernel dot_neon.s --core ./my-core.yaml"""
 )
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=PATH)
 @click.option("--core", required=True, help="Name of a core, or a core's YAML file.")
+@click.option("--kanata", "kanata_path", type=PATH, help="Write a log for the Konata viewer here.")
+@click.option("--chrome", "chrome_path", type=PATH, help="Write a trace for Perfetto here.")
 @json_option
-def kernel(*, file: Path, core: str, as_json: bool) -> None:
+def kernel(
+    *, file: Path, core: str, kanata_path: Path | None, chrome_path: Path | None, as_json: bool
+) -> None:
     """Simulate FILE's loop body on a core: cycles per iteration, what limits it, a timeline.
 
     FILE holds one loop body: x86-64 in Intel syntax, AArch64 or RISC-V, as the core executes. All
     accesses hit L1 and branches are predicted.
     """
     from reports.kernels import kernel_json, kernel_text  # noqa: PLC0415 - start-up time
-    from reports.output import json_text  # noqa: PLC0415 - start-up time
+    from reports.output import json_text, write_atomically  # noqa: PLC0415 - start-up time
     from sim.cpu.kernelcores import (  # noqa: PLC0415 - start-up time
         load_core,
         read_core,
         read_kernel,
         run_kernel,
     )
+    from sim.cpu.logs import chrome_trace, kanata  # noqa: PLC0415 - start-up time
 
     spec = read_core(Path(core)) if core.endswith((".yaml", ".yml")) else load_core(core)
     result = run_kernel(read_kernel(file, spec.isa), spec)
+    if kanata_path is not None:
+        write_atomically(kanata_path, kanata(result.stamped()))
+    if chrome_path is not None:
+        title = f"{result.kernel} on {result.core}"
+        write_atomically(chrome_path, json_text(chrome_trace(title, result.stamped())))
     if as_json:
         click.echo(json_text(kernel_json(result)), nl=False)
     else:

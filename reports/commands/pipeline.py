@@ -28,6 +28,7 @@ Examples:
 @click.option("--first", default=0, type=click.IntRange(min=0), help="Fetched instruction drawn.")
 @click.option("--kanata", "kanata_path", type=PATH, help="Write a log for the Konata viewer here.")
 @click.option("--o3", "o3_path", type=PATH, help="Write gem5's O3PipeView trace here.")
+@click.option("--chrome", "chrome_path", type=PATH, help="Write a trace for Perfetto here.")
 @json_option
 def pipeline(
     *,
@@ -37,23 +38,25 @@ def pipeline(
     first: int,
     kanata_path: Path | None,
     o3_path: Path | None,
+    chrome_path: Path | None,
     as_json: bool,
 ) -> int:
     """Execute PROGRAM, RV32IM assembly text with F and D, on a machine and draw its pipeline."""
     from reports.output import json_text, write_atomically  # noqa: PLC0415 - start-up time
+    from sim.cpu.logs import chrome_trace, kanata, o3_pipe_view  # noqa: PLC0415 - start-up time
     from sim.cpu.pipelines import load_pipeline, run_pipeline  # noqa: PLC0415 - start-up time
     from sim.cpu.pipelines.diagram import text_diagram  # noqa: PLC0415 - start-up time
-    from sim.cpu.pipelines.kanata import kanata  # noqa: PLC0415 - start-up time
-    from sim.cpu.pipelines.o3_pipe_view import o3_pipe_view  # noqa: PLC0415 - start-up time
     from sim.cpu.riscv import assemble_file  # noqa: PLC0415 - start-up time
 
     spec = load_pipeline(name)
     assembled = assemble_file(program, text_base=spec.text_base)
     ran = run_pipeline(spec, assembled)
     if kanata_path is not None:
-        write_atomically(kanata_path, kanata(ran))
+        write_atomically(kanata_path, kanata(ran.stamped()))
     if o3_path is not None:
-        write_atomically(o3_path, o3_pipe_view(ran))
+        write_atomically(o3_path, o3_pipe_view(ran.stamped(), ran.o3_stages()))
+    if chrome_path is not None:
+        write_atomically(chrome_path, json_text(chrome_trace(spec.title, ran.stamped())))
     if as_json:
         click.echo(json_text(_counts(ran)), nl=False)
         return 0

@@ -29,6 +29,19 @@ def test_json_holds_the_same(capsys):
     assert len(content["timeline"]) == 30
 
 
+def test_its_timeline_goes_to_other_viewers(tmp_path):
+    path = KERNELS / "x12_softmax_div_avx2.s"
+    chrome, log = tmp_path / "k.json", tmp_path / "k.log"
+    options = ["--core", "haswell", "--chrome", str(chrome), "--kanata", str(log)]
+    assert run_commands(["kernel", str(path), *options]) == 0
+    events = json.loads(chrome.read_text())["traceEvents"]
+    divisions = [e for e in events if "vdivps" in e["name"]]
+    assert divisions
+    assert log.read_text().count("vdivps") == len(divisions)
+    stays = {e["name"] for e in events if e.get("cat") == "stage"}
+    assert stays == {"wait", "execute", "retire"}
+
+
 @pytest.mark.parametrize(
     ("core", "message"),
     [

@@ -25,6 +25,7 @@ def test_it_draws_the_pipeline_and_says_where_the_cycles_went(tokenclock, progra
 
 def test_json_and_logs(tokenclock, program, tmp_path):
     logs = ("--kanata", tmp_path / "k.log", "--o3", tmp_path / "o3.log")
+    logs += ("--chrome", tmp_path / "chrome.json")
     ran = tokenclock("pipeline", program, "--on", "predict-2-bit", *logs, "--json")
     counts = json.loads(ran.out)
     assert counts["a0"] == 21
@@ -32,6 +33,9 @@ def test_json_and_logs(tokenclock, program, tmp_path):
     assert counts["cycles"] == counts["retired"] + sum(counts["stalls"].values())
     assert (tmp_path / "k.log").read_text().startswith("Kanata\t0004\n")
     assert (tmp_path / "o3.log").read_text().startswith("O3PipeView:fetch:1000:0x00000200:0:1:")
+    trace = json.loads((tmp_path / "chrome.json").read_text())
+    shown = [e for e in trace["traceEvents"] if e.get("cat") == "instruction"]
+    assert len(shown) == counts["retired"]
 
 
 def test_wrong_machines_and_programs_are_refused_on_one_line(tokenclock, program):

@@ -16,6 +16,7 @@ from sim.cpu.kernelcores.ooo_snapshot import snapshot
 from sim.cpu.kernelcores.program import Ints, build_program
 from sim.cpu.kernelcores.spec import CoreSpec
 from sim.cpu.kernelcores.text import Kernel
+from sim.cpu.logs import StageStamp, StampedInstruction
 from sim.errors import LawViolationError
 
 SEARCHED_ITERATIONS = 6000
@@ -64,6 +65,26 @@ class KernelResult:
     def instructions_per_cycle(self) -> float:
         """Retired instructions a cycle."""
         return float(self.instructions_per_iteration / self.cycles_per_iteration)
+
+    def stamped(self) -> list[StampedInstruction]:
+        """Return the shown micro-ops, as `sim.cpu.logs` exports them."""
+        return [
+            StampedInstruction(
+                number=number,
+                text=f"line {stamp.line}: {stamp.text}",
+                stamps=tuple(stay for stay in _stays(stamp) if stay.last >= stay.first),
+            )
+            for number, stamp in enumerate(self.stamps)
+        ]
+
+
+def _stays(stamp: Stamp) -> tuple[StageStamp, ...]:
+    """Return the stays between a micro-op's points; those of no length too."""
+    return (
+        StageStamp("wait", stamp.renamed, stamp.issued - 1),
+        StageStamp("execute", stamp.issued, stamp.complete - 1),
+        StageStamp("retire", stamp.complete, stamp.retired),
+    )
 
 
 def run_kernel(kernel: Kernel, core: CoreSpec) -> KernelResult:

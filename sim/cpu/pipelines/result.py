@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from sim.cpu.logs import O3Stages, StageStamp, StampedInstruction
 from sim.cpu.pipelines.spec import PipelineSpec
 from sim.cpu.riscv.machine import Machine
 from sim.cpu.riscv.program import Instruction
+from sim.errors import SpecError
 from sim.stalls import CycleStack
 
 
@@ -60,3 +62,37 @@ class PipelineRun:
     def cpi(self) -> float:
         """Cycles per retired instruction."""
         return self.cycles / self.retired if self.retired else float("inf")
+
+    def stamped(self) -> list[StampedInstruction]:
+        """Return every instruction that entered a stage, as the exports of `sim.cpu.logs` take it."""
+        return [
+            StampedInstruction(
+                number=flight.number,
+                text=str(flight.instruction),
+                address=flight.instruction.address,
+                stamps=tuple(StageStamp(*stamp) for stamp in flight.stamps),
+                retired=flight.retired,
+            )
+            for flight in self.flights
+            if flight.stamps
+        ]
+
+    def o3_stages(self) -> O3Stages:
+        """Return which stages stand for gem5's; SpecError for a machine that is not pipelined.
+
+        Registers have no renaming here: rename is decode, dispatch is where registers are read.
+        """
+        spec = self.spec
+        if spec.organisation != "pipelined":
+            raise SpecError(
+                f"{spec.name}: O3PipeView needs a pipeline; take another machine, or --kanata"
+            )
+        return O3Stages(
+            fetch=spec.stages[0],
+            decode=spec.stages[1],
+            rename=spec.stages[1],
+            dispatch=spec.read_stage,
+            issue="EX",
+            complete="MEM",
+            retire=spec.stages[-1],
+        )

@@ -4,10 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sim.cpu.logs import kanata, o3_pipe_view
 from sim.cpu.pipelines import load_pipeline, pipeline_names, run_pipeline
 from sim.cpu.pipelines.diagram import cells, text_diagram
-from sim.cpu.pipelines.kanata import kanata
-from sim.cpu.pipelines.o3_pipe_view import o3_pipe_view
 from sim.cpu.riscv import ExecutionError, assemble, execute
 from sim.errors import SpecError
 from sim.stalls import StallCause
@@ -203,7 +202,7 @@ def test_cells_overlay_all_turns_of_a_loop():
 
 def test_kanata_ends_every_instruction_once_in_order_of_time():
     result = run("five-stage-forward", "j l\nnop\nl: nop")
-    lines = kanata(result).splitlines()
+    lines = kanata(result.stamped()).splitlines()
     assert lines[:4] == ["Kanata\t0004", "C=\t0", "I\t0\t0\t0", "L\t0\t0\t00000000: jal x0 8 <l>"]
     ways = [line.split("\t")[3] for line in lines if line.startswith("R")]
     shown = [flight for flight in result.flights if flight.stamps]
@@ -215,7 +214,7 @@ def test_kanata_ends_every_instruction_once_in_order_of_time():
 
 def test_o3_pipe_view_has_seven_lines_an_instruction_in_order_of_fetch():
     result = run("six-stage-dual", "nop\nnop")
-    lines = o3_pipe_view(result).splitlines()
+    lines = o3_pipe_view(result.stamped(), result.o3_stages()).splitlines()
     assert lines[0] == "O3PipeView:fetch:1000:0x00000000:0:1:addi x0 x0 0"
     assert lines[1:7] == [
         "O3PipeView:decode:2000",
@@ -226,8 +225,8 @@ def test_o3_pipe_view_has_seven_lines_an_instruction_in_order_of_fetch():
         "O3PipeView:retire:6000:store:0",
     ]
     assert len(lines) % 7 == 0
-    with pytest.raises(SpecError, match="single-cycle: O3PipeView needs stages"):
-        o3_pipe_view(run("single-cycle", "nop"))
+    with pytest.raises(SpecError, match="single-cycle: O3PipeView needs a pipeline"):
+        run("single-cycle", "nop").o3_stages()
 
 
 @pytest.mark.parametrize("name", pipeline_names())
