@@ -64,7 +64,7 @@ class PipelineRun:
         return self.cycles / self.retired if self.retired else float("inf")
 
     def stamped(self) -> list[StampedInstruction]:
-        """Return every instruction that entered a stage, as the exports of `sim.cpu.logs` take it."""
+        """Return every instruction that entered a stage, for the exports of `sim.cpu.logs`."""
         return [
             StampedInstruction(
                 number=flight.number,
