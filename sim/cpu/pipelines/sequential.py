@@ -44,7 +44,9 @@ def run_sequential(
             flight.leave(stage, cycle)
             cycle += 1
         if cycle > limit:
-            raise ExecutionError(f"{program.where(instruction)}: still running after {limit} cycles")
+            raise ExecutionError(
+                f"{program.where(instruction)}: still running after {limit} cycles"
+            )
     if spec.exit_state:
         flights[-1].leave(spec.exit_state, cycle)
     flights[-1].retired = spec.counts_exit

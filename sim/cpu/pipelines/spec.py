@@ -114,9 +114,7 @@ class PipelineSpec(Strict):
         for role, stage in named:
             if stage not in self.stages:
                 hint = did_you_mean(stage, self.stages)
-                raise ValueError(
-                    f"{role}: '{stage}' is not among {', '.join(self.stages)}{hint}"
-                )
+                raise ValueError(f"{role}: '{stage}' is not among {', '.join(self.stages)}{hint}")
         for names in (self.stages, self.forward_from):
             for stage in names:
                 if names.count(stage) > 1:
@@ -136,8 +134,8 @@ class PipelineSpec(Strict):
             raise ValueError("memory_stage stands after execute_stage and before the last stage")
         if not execute <= resolve <= min(memory, call):
             raise ValueError(
-                "resolve_stage is execute_stage or later, and not after memory_stage or call_stage: "
-                "what was fetched in vain must not store nor call"
+                "resolve_stage is not before execute_stage and not after memory_stage or "
+                "call_stage: what was fetched in vain must neither store nor call"
             )
         if call == last:
             raise ValueError("call_stage stands before the last stage")

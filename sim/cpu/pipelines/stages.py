@@ -113,7 +113,11 @@ class Fetch(Stage):
         flights = self.packet.flights
         for place, flight in enumerate(flights):
             following = flight.decoded.instruction.address + INSTRUCTION_BYTES
-            guess = following if predictor is None else predictor.predict(flight.decoded.instruction.address)
+            guess = (
+                following
+                if predictor is None
+                else predictor.predict(flight.decoded.instruction.address)
+            )
             flight.predicted_address = self.address = guess
             if guess != following and place + 1 < len(flights):
                 for dropped in flights[place + 1 :]:
