@@ -53,6 +53,7 @@ EXECUTE, LAST, RESOLVE, WIDTH, WAITS, PATHS, LATE_PATHS, RULES = range(8)
 """Places of a machine's rules; paths have a bit for each stage after execution, nearest lowest."""
 PENDING = 64
 """Resolutions not yet known to the predictor: more than instructions fit into a pipeline."""
+PATH_BITS = 64
 LONG_AGO = -(1 << 40)
 
 
@@ -111,8 +112,9 @@ def _rules(spec: PipelineSpec) -> Ints:
         place(spec.resolve_stage),
     )
     rules[WIDTH], rules[WAITS] = spec.width, spec.call_waits_for_writes
-    rules[PATHS] = sum(1 << (path - execute - 1) for path in paths)
-    rules[LATE_PATHS] = sum(1 << (path - execute - 1) for path in paths if path > memory)
+    written = ~((1 << (len(spec.stages) - 1 - execute)) - 1)  # once written, always there
+    rules[PATHS] = sum(1 << (path - execute - 1) for path in paths) | written
+    rules[LATE_PATHS] = sum(1 << (path - execute - 1) for path in paths if path > memory) | written
     return rules
 
 
@@ -135,29 +137,27 @@ def _table(program: Program) -> Ints:
 
 
 @njit(cache=True)
-def _operands_at(  # noqa: PLR0917 - a row, the machine, and where results are
-    cycle: int, row: Ints, rules: Ints, passed: Ints, late: Ints, span: int
+def _operands_at(  # noqa: PLR0917 - an instruction, the paths, and where results are
+    cycle: int, table: Ints, index: int, paths: int, late_paths: int, passed: Ints, late: Ints
 ) -> int:
     """Return the first cycle of execution, from `cycle` on, at which all operands are there."""
     source = 0
     while source < SOURCES:
-        register = row[SOURCE + source]
+        register = table[index, SOURCE + source]
         since = cycle - passed[register]
         source += 1
-        if since <= span:
-            paths = rules[LATE_PATHS] if late[register] else rules[PATHS]
-            if not (paths >> since) & 1:
-                cycle += 1
-                source = 0
+        if since < PATH_BITS and not ((late_paths if late[register] else paths) >> since) & 1:
+            cycle += 1
+            source = 0
     return cycle
 
 
 @njit(cache=True)
-def _write(row: Ints, passed: Ints, late: Ints, cycle: int) -> None:
+def _write(table: Ints, index: int, passed: Ints, late: Ints, cycle: int) -> None:
     """Note that a result leaves execution; two of one packet are there when both are."""
-    register = row[DEST]
+    register = table[index, DEST]
     if register:
-        late[register] = row[LATE] | (passed[register] == cycle and late[register])
+        late[register] = table[index, LATE] | (passed[register] == cycle and late[register])
         passed[register] = cycle
 
 
@@ -172,7 +172,8 @@ def _walk(  # noqa: C901, PLR0912, PLR0915, PLR0917 - one pass, its state in loc
     stamps: Ints,
 ) -> tuple[int, int, int]:
     """Return the last entry behind execution, control flow resolved, and right predictions."""
-    execute, resolve = rules[EXECUTE], rules[RESOLVE]
+    execute, resolve, width, waits = rules[EXECUTE], rules[RESOLVE], rules[WIDTH], rules[WAITS]
+    paths, late_paths, scheme = rules[PATHS], rules[LATE_PATHS], predictor[SCHEME]
     span = rules[LAST] - execute - 1  # from the stage behind execution to write-back
     passed = np.full(REGISTERS, LONG_AGO, dtype=np.int64)
     late = np.zeros(REGISTERS, dtype=np.int64)
@@ -191,9 +192,7 @@ def _walk(  # noqa: C901, PLR0912, PLR0915, PLR0917 - one pass, its state in loc
             front[1] = max(front[0] + 1, front[2])
             redirect = np.int64(0)
         # Whether the next executed instruction was fetched with this one, and goes on with it.
-        together = (
-            not parted and rules[WIDTH] > 1 and step + 1 < count and indices[step + 1] == index + 1
-        )
+        together = not parted and width > 1 and step + 1 < count and indices[step + 1] == index + 1
         pair = 1 + (together and table[index, PAIRS])
         for stage in range(2, execute):
             front[stage] = max(front[stage - 1] + 1, front[stage + 1])
@@ -201,20 +200,20 @@ def _walk(  # noqa: C901, PLR0912, PLR0915, PLR0917 - one pass, its state in loc
         waited = cycle
         while True:
             for place in range(pair):
-                row = table[indices[step + place]]
-                waited = _operands_at(waited, row, rules, passed, late, span)
+                waited = _operands_at(
+                    waited, table, indices[step + place], paths, late_paths, passed, late
+                )
             if pair == 1 or waited == cycle:
                 break
             cycle = waited
         front[execute] = waited
         behind = waited + 1
-        if rules[WAITS] and table[index, CALL]:
+        if waits and table[index, CALL]:
             behind = max(behind, last_write + 2)
         front[execute + 1] = behind
         for place in range(pair):
-            row = table[indices[step + place]]
-            _write(row, passed, late, behind)
-            if row[WRITES]:
+            _write(table, indices[step + place], passed, late, behind)
+            if table[indices[step + place], WRITES]:
                 last_write = behind + span
             if len(stamps):
                 stamps[step + place, : execute + 2] = front
@@ -231,9 +230,9 @@ def _walk(  # noqa: C901, PLR0912, PLR0915, PLR0917 - one pass, its state in loc
             following = base + indices[step] * INSTRUCTION_BYTES
         guess = address + INSTRUCTION_BYTES
         resolved = front[resolve] if resolve == execute else behind + resolve - execute - 1
-        if predictor[SCHEME] == PERFECT:
+        if scheme == PERFECT:
             guess = following
-        elif predictor[SCHEME]:
+        elif scheme:
             while first < after and events[first % PENDING, 3] < front[1]:
                 event = events[first % PENDING]
                 history = learn(
