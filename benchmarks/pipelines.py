@@ -1,4 +1,4 @@
-"""How fast RISC-V programs are executed and timed: functional, cycle by cycle, compiled.
+"""How fast RISC-V programs are executed and timed: functional, over SimPy, compiled.
 
 python benchmarks/pipelines.py
 """
@@ -37,7 +37,13 @@ ordered:
 """
 REPEATS = 10_000
 """Of the retired stream, for the compiled engine."""
-MACHINES = ("five-stage-stall", "five-stage-forward", "predict-2-bit-history")
+MACHINES = (
+    "five-stage-stall",
+    "five-stage-forward",
+    "predict-2-bit-history",
+    "r4000-eight-stage",
+    "six-stage-dual",
+)
 
 
 def main() -> None:
@@ -56,7 +62,7 @@ def main() -> None:
     for name in MACHINES:
         spec = load_pipeline(name)
         slow = best_of(3, lambda spec=spec: run_pipeline(spec, program))
-        figures.show(f"{name}, cycle by cycle", count / slow, "a second")
+        figures.show(f"{name}, SimPy", count / slow, "a second")
         run_stream(spec, execution)  # compiles
         fast = best_of(3, lambda spec=spec: run_stream(spec, long))
         figures.show(f"{name}, compiled", long.retired / fast, "a second")

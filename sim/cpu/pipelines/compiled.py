@@ -1,28 +1,41 @@
 """The compiled twin of the engine: the same cycles, as one pass over executed instructions.
 
-For machines that compute right values (interlocked, one instruction a cycle), time needs no values
-but the retired stream. With ' the instruction before, and entries into stages in cycles:
+For machines that compute right values (interlocked), time needs no values but the retired stream.
+A packet is what passes together: one instruction, or two that may pair. With ' the packet before
+and entries into stages in cycles:
 
-    IF  = ID', or the cycle after its wrong prediction was found
-    ID  = max(IF + 1, EX')
-    EX  = max(ID + 1, MEM', operands)    a cycle after a load's MEM, or without forwarding after WB
-    MEM = EX + 1, of a waiting call at least two after the last writer's WB
-    WB  = MEM + 1
+    fetch = the second stage', or the cycle after a wrong prediction was found
+    stage = max(the stage before + 1, the next stage'), up to execution
+    EX    = that, and not before each operand is forwarded or in its register
+    next  = EX + 1, of a waiting call at least two after the last writer's write-back
 
-The predictor is asked in an instruction's last cycle in IF and knows what was resolved by then.
+and a cycle a stage from there on. Two that were fetched together and may not pair part in the
+second stage. The predictor is asked in the last cycle of fetch and knows what was resolved by then.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from sim.cpu.pipelines.engine import FROM_MEMORY
-from sim.cpu.pipelines.spec import PipelineSpec, PredictorSpec
+from sim.cpu.pipelines.compiled_predictor import (
+    COUNTERS,
+    ENTRIES,
+    INITIAL,
+    PERFECT,
+    SCHEME,
+    learn,
+    predicted,
+    predictor_rules,
+)
+from sim.cpu.pipelines.decode import decode
+from sim.cpu.pipelines.issue import may_pair
+from sim.cpu.pipelines.spec import PipelineSpec
 from sim.cpu.riscv.machine import Execution
 from sim.cpu.riscv.operation import Kind
 from sim.cpu.riscv.program import INSTRUCTION_BYTES, Program
@@ -31,16 +44,17 @@ from sim.errors import SpecError
 
 Ints = npt.NDArray[np.int64]
 
-IF, ID, EX, MEM, WB = range(5)
-STAGES = 5
-DEST, SOURCE, LATE, CONTROL, CONDITIONAL, TARGET, WRITES, CALL = 0, 1, 4, 5, 6, 7, 8, 9
-"""Columns of a program's table; sources take three, 0 is none. LATE: a result after MEM."""
-COLUMNS = 10
+DEST, SOURCE, SOURCES, LATE, CONTROL, CONDITIONAL, TARGET, WRITES, CALL = 0, 1, 3, 4, 5, 6, 7, 8, 9
+PAIRS, COLUMNS = 10, 11
+"""Columns of a program's table; sources take three, 0 is none. LATE: a result from memory. PAIRS:
+whether it goes on together with the next."""
 
-FORWARDING, RESOLVE, WAITS, SCHEME, BITS, INITIAL, HISTORY, ADDRESS, BUFFER, XOR = range(10)
-"""Places of a machine's rules: bits are those of a counter and of what numbers it."""
-SCHEMES = ("none", "not-taken", "taken", "backward-taken", "counter")
-TAKEN, BACKWARD_TAKEN, COUNTER = range(2, 5)
+EXECUTE, LAST, RESOLVE, WIDTH, WAITS, PATHS, LATE_PATHS, RULES = range(8)
+"""Places of a machine's rules; paths have a bit for each stage after execution, nearest lowest."""
+PENDING = 64
+"""Resolutions not yet known to the predictor: more than instructions fit into a pipeline."""
+PATH_BITS = 64
+LONG_AGO = -(1 << 40)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,170 +70,187 @@ class StreamRun:
 
 def run_stream(spec: PipelineSpec, execution: Execution, *, stamps: bool = False) -> StreamRun:
     """Time what a program executed on a machine; SpecError for one that is not compiled."""
-    if spec.organisation != "pipelined" or len(spec.stages) != STAGES or spec.width > 1:
-        raise SpecError(f"{spec.name}: only five stages of width 1 are compiled; use run_pipeline")
+    if spec.organisation != "pipelined":
+        raise SpecError(f"{spec.name}: only pipelined machines are compiled; use run_pipeline")
     if not spec.interlock:
         raise SpecError(f"{spec.name}: without interlock values may be wrong; use run_pipeline")
-    count = execution.retired
-    into = np.zeros((count if stamps else 0, STAGES), dtype=np.int64)
-    rules = np.array(
-        [
-            spec.forwarding,
-            spec.stages.index(spec.resolve_stage),
-            spec.call_waits_for_writes,
-            *_predictor_rules(spec.predictor),
-        ],
-        dtype=np.int64,
-    )
-    last, total, hits = _walk(
+    if 2 * len(spec.stages) > PENDING:
+        raise SpecError(f"{spec.name}: more than {PENDING // 2} stages; use run_pipeline")
+    count, depth = execution.retired, len(spec.stages)
+    into = np.zeros((count if stamps else 0, depth), dtype=np.int64)
+    predictor = predictor_rules(spec.predictor)
+    after, total, hits = _walk(
         _table(execution.program),
         execution.indices,
         execution.taken,
         execution.program.text_base,
-        rules,
+        _rules(spec),
+        predictor,
         into,
     )
     known = spec.predictor is not None
+    ends_in = depth - 1
+    if not spec.drains:
+        last = execution.program.instructions[int(execution.indices[-1])].operation
+        ends_in = spec.stages.index(spec.memory_stage if last.accesses_memory else spec.call_stage)
     return StreamRun(
-        cycles=int(last) + (2 if spec.drains else 1),
+        cycles=int(after) + ends_in - spec.stages.index(spec.execute_stage),
         stamps=into,
         predictions=int(total) if known else None,
         correct_predictions=int(hits) if known else None,
     )
 
 
-def _predictor_rules(spec: PredictorSpec | None) -> tuple[int, ...]:
-    if spec is None:
-        return (0,) * 7
-    return (
-        SCHEMES.index(spec.scheme),
-        spec.counter_bits,
-        spec.initial,
-        spec.history_bits,
-        spec.address_bits,
-        spec.buffer_bits,
-        int(spec.combine == "xor"),
+def _rules(spec: PipelineSpec) -> Ints:
+    place = spec.stages.index
+    execute, memory = place(spec.execute_stage), place(spec.memory_stage)
+    paths = [place(stage) for stage in spec.forward_from]
+    rules = np.zeros(RULES, dtype=np.int64)
+    rules[EXECUTE], rules[LAST], rules[RESOLVE] = (
+        execute,
+        len(spec.stages) - 1,
+        place(spec.resolve_stage),
     )
+    rules[WIDTH], rules[WAITS] = spec.width, spec.call_waits_for_writes
+    written = ~((1 << (len(spec.stages) - 1 - execute)) - 1)  # once written, always there
+    rules[PATHS] = sum(1 << (path - execute - 1) for path in paths) | written
+    rules[LATE_PATHS] = sum(1 << (path - execute - 1) for path in paths if path > memory) | written
+    return rules
 
 
 def _table(program: Program) -> Ints:
     """One row an instruction."""
-    table = np.zeros((len(program.instructions), COLUMNS), dtype=np.int64)
-    for row, instruction in zip(table, program.instructions, strict=True):
-        operation = instruction.operation
-        row[DEST] = instruction.dest or 0
-        row[SOURCE : SOURCE + len(instruction.sources)] = instruction.sources
-        row[LATE] = operation.kind in FROM_MEMORY
-        row[CONTROL] = operation.transfers_control
-        row[CONDITIONAL] = operation.kind is Kind.BRANCH
-        row[TARGET] = instruction.address + instruction.immediate
-        row[WRITES] = "d" in operation.operands.lower()
-        row[CALL] = operation.kind is Kind.ENVIRONMENT
+    decoded = decode(program)
+    table = np.zeros((len(decoded), COLUMNS), dtype=np.int64)
+    for row, one in zip(table, decoded, strict=True):
+        row[DEST] = one.dest
+        row[SOURCE : SOURCE + len(one.sources)] = one.sources
+        row[LATE] = one.late
+        row[CONTROL] = one.transfers_control
+        row[CONDITIONAL] = one.instruction.operation.kind is Kind.BRANCH
+        row[TARGET] = one.instruction.address + one.instruction.immediate
+        row[WRITES] = one.has_dest_form
+        row[CALL] = one.is_call
+    for row, (first, second) in zip(table, pairwise(decoded), strict=False):
+        row[PAIRS] = may_pair(first, second)
     return table
 
 
 @njit(cache=True)
-def _counter(rules: Ints, address: int, history: int) -> int:
-    part = (address >> 2) & ((1 << rules[ADDRESS]) - 1)
-    if rules[XOR]:
-        return int(part ^ history)
-    return int((history << rules[ADDRESS]) | part)
-
-
-@njit(cache=True)
-def _predicted(rules: Ints, address: int, entries: Ints, counters: Ints, history: int) -> int:
-    """Return the address that follows in the predictor's eyes; an entry is its columns."""
-    entry = entries[(address >> 2) & ((1 << rules[BUFFER]) - 1)]
-    following = address + INSTRUCTION_BYTES
-    if rules[SCHEME] == 0 or entry[0] != address:
-        return following
-    taken = not entry[2] or rules[SCHEME] == TAKEN
-    if not taken and rules[SCHEME] == BACKWARD_TAKEN:
-        taken = entry[1] <= address
-    elif not taken and rules[SCHEME] == COUNTER:
-        taken = counters[_counter(rules, address, history)] >= 1 << (rules[BITS] - 1)
-    return int(entry[1]) if taken else following
-
-
-@njit(cache=True)
-def _learn(  # noqa: PLR0917 - the predictor's tables and what they learn
-    rules: Ints, row: Ints, event: Ints, entries: Ints, counters: Ints, history: int
+def _operands_at(  # noqa: PLR0917 - an instruction, the paths, and where results are
+    cycle: int, table: Ints, index: int, paths: int, late_paths: int, passed: Ints, late: Ints
 ) -> int:
-    """Take in one resolved (address, target, taken); return the new history."""
-    place = entries[(event[0] >> 2) & ((1 << rules[BUFFER]) - 1)]
-    place[0], place[1], place[2] = event[0], event[1], row[CONDITIONAL]
-    if row[CONDITIONAL]:
-        number = _counter(rules, event[0], history)
-        moved = counters[number] + (1 if event[2] else -1)
-        counters[number] = min(max(moved, 0), (1 << rules[BITS]) - 1)
-    return int(((history << 1) | event[2]) & ((1 << rules[HISTORY]) - 1))
+    """Return the first cycle of execution, from `cycle` on, at which all operands are there."""
+    source = 0
+    while source < SOURCES:
+        register = table[index, SOURCE + source]
+        since = cycle - passed[register]
+        source += 1
+        if since < PATH_BITS and not ((late_paths if late[register] else paths) >> since) & 1:
+            cycle += 1
+            source = 0
+    return cycle
 
 
 @njit(cache=True)
-def _walk(  # noqa: C901, PLR0917 - one pass, its state in locals
+def _write(table: Ints, index: int, passed: Ints, late: Ints, cycle: int) -> None:
+    """Note that a result leaves execution; two of one packet are there when both are."""
+    register = table[index, DEST]
+    if register:
+        late[register] = table[index, LATE] | (passed[register] == cycle and late[register])
+        passed[register] = cycle
+
+
+@njit(cache=True)
+def _walk(  # noqa: C901, PLR0912, PLR0915, PLR0917 - one pass, its state in locals
     table: Ints,
     indices: Ints,
     went: Any,
     base: int,
     rules: Ints,
+    predictor: Ints,
     stamps: Ints,
 ) -> tuple[int, int, int]:
-    """Return the last entry into MEM, branches and jumps resolved, and right predictions."""
-    forwarding, resolve, waits = rules[FORWARDING], rules[RESOLVE], rules[WAITS]
-    ready = np.zeros(REGISTERS, dtype=np.int64)
-    entries = np.full((1 << rules[BUFFER], 3), -1, dtype=np.int64)
-    counters = np.full(1 << (rules[HISTORY] + rules[ADDRESS]), rules[INITIAL], dtype=np.int64)
-    # What is not yet known to the predictor: at most the instructions between IF and MEM.
-    events = np.zeros((8, 5), dtype=np.int64)
+    """Return the last entry behind execution, control flow resolved, and right predictions."""
+    execute, resolve, width, waits = rules[EXECUTE], rules[RESOLVE], rules[WIDTH], rules[WAITS]
+    paths, late_paths, scheme = rules[PATHS], rules[LATE_PATHS], predictor[SCHEME]
+    span = rules[LAST] - execute - 1  # from the stage behind execution to write-back
+    passed = np.full(REGISTERS, LONG_AGO, dtype=np.int64)
+    late = np.zeros(REGISTERS, dtype=np.int64)
+    entries = np.full((predictor[ENTRIES], 3), -1, dtype=np.int64)
+    counters = np.full(predictor[COUNTERS], predictor[INITIAL], dtype=np.int64)
+    events = np.zeros((PENDING, 5), dtype=np.int64)
+    # Entries of the last packet into the stages up to the one behind execution.
+    front = np.zeros(execute + 2, dtype=np.int64)
     first = after = history = total = hits = 0
-    predicts = rules[SCHEME] > 0
-    fetch = decode = execute = memory = write = redirect = np.int64(0)
-    last_write = np.int64(-2)
-    for step in range(len(indices)):
+    redirect, last_write = np.int64(0), np.int64(LONG_AGO)
+    step, count, parted = 0, len(indices), False
+    while step < count:
         index = indices[step]
-        fetch = max(decode, redirect)
-        decode = max(fetch + 1, execute)
-        execute = max(
-            decode + 1,
-            memory,
-            ready[table[index, SOURCE]],
-            ready[table[index, SOURCE + 1]],
-            ready[table[index, SOURCE + 2]],
-        )
-        memory = execute + 1
+        if not parted:
+            front[0] = max(front[1], redirect)
+            front[1] = max(front[0] + 1, front[2])
+            redirect = np.int64(0)
+        # Whether the next executed instruction was fetched with this one, and goes on with it.
+        together = not parted and width > 1 and step + 1 < count and indices[step + 1] == index + 1
+        pair = 1 + (together and table[index, PAIRS])
+        for stage in range(2, execute):
+            front[stage] = max(front[stage - 1] + 1, front[stage + 1])
+        cycle = max(front[execute - 1] + 1, front[execute + 1])
+        waited = cycle
+        while True:
+            for place in range(pair):
+                waited = _operands_at(
+                    waited, table, indices[step + place], paths, late_paths, passed, late
+                )
+            if pair == 1 or waited == cycle:
+                break
+            cycle = waited
+        front[execute] = waited
+        behind = waited + 1
         if waits and table[index, CALL]:
-            memory = max(memory, last_write + 2)
-        write = memory + 1
-        if table[index, DEST]:
-            late = memory if table[index, LATE] else np.int64(-1)
-            ready[table[index, DEST]] = (late if forwarding else write) + 1
-        if table[index, WRITES]:
-            last_write = write
-        if len(stamps):
-            stamps[step, :] = (fetch, decode, execute, memory, write)
-        redirect = np.int64(0)
+            behind = max(behind, last_write + 2)
+        front[execute + 1] = behind
+        for place in range(pair):
+            _write(table, indices[step + place], passed, late, behind)
+            if table[indices[step + place], WRITES]:
+                last_write = behind + span
+            if len(stamps):
+                stamps[step + place, : execute + 2] = front
+                for stage in range(execute + 2, rules[LAST] + 1):
+                    stamps[step + place, stage] = behind + stage - execute - 1
+        step += pair
+        parted = together and pair == 1
+        index = indices[step - 1]
         if not table[index, CONTROL]:
             continue
         address = base + index * INSTRUCTION_BYTES
         following = address + INSTRUCTION_BYTES
-        if step + 1 < len(indices):
-            following = base + indices[step + 1] * INSTRUCTION_BYTES
+        if step < count:
+            following = base + indices[step] * INSTRUCTION_BYTES
         guess = address + INSTRUCTION_BYTES
-        resolved = memory if resolve == MEM else execute
-        if predicts:
-            while first < after and events[first & 7, 3] < decode:
-                event = events[first & 7]
-                history = _learn(rules, table[event[4]], event, entries, counters, history)
+        resolved = front[resolve] if resolve == execute else behind + resolve - execute - 1
+        if scheme == PERFECT:
+            guess = following
+        elif scheme:
+            while first < after and events[first % PENDING, 3] < front[1]:
+                event = events[first % PENDING]
+                history = learn(
+                    predictor, table[event[4], CONDITIONAL], event, entries, counters, history
+                )
                 first += 1
-            guess = _predicted(rules, address, entries, counters, history)
-            event = events[after & 7]
+            guess = predicted(predictor, address, entries, counters, history)
+            event = events[after % PENDING]
             event[0], event[3], event[4] = address, resolved, index
             event[1] = table[index, TARGET] if table[index, CONDITIONAL] else following
-            event[2] = went[step]
+            event[2] = went[step - 1]
             after += 1
         total += 1
+        if guess != address + INSTRUCTION_BYTES:
+            parted = False  # what was fetched with it was dropped
         if guess == following:
             hits += 1
         else:
             redirect = resolved + 1
-    return int(memory), int(total), int(hits)
+            parted = False
+    return int(front[execute + 1]), int(total), int(hits)

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from sim.cpu.pipelines.result import Flight
-from sim.cpu.riscv.operation import Kind
+from sim.cpu.pipelines.decode import Decoded
 
 
-def may_pair(first: Flight, second: Flight) -> bool:
+def may_pair(first: Decoded, second: Decoded) -> bool:
     """Whether two instructions go on in the same cycle.
 
     Not when the first transfers control, when both access memory (one port) or either is an
     environment call, nor when one reads what the other writes: after Ripes' dual-issue machine.
     """
-    one, two = first.instruction, second.instruction
-    if one.operation.transfers_control:
+    if first.transfers_control or first.is_call or second.is_call:
         return False
-    if one.operation.accesses_memory and two.operation.accesses_memory:
+    if first.accesses_memory and second.accesses_memory:
         return False
-    if Kind.ENVIRONMENT in (one.operation.kind, two.operation.kind):
-        return False
-    reads_new = one.dest is not None and one.dest in two.sources
-    overwrites = two.dest is not None and two.dest in one.sources
+    reads_new = first.dest and first.dest in second.sources
+    overwrites = second.dest and second.dest in first.sources
     return not (reads_new or overwrites)

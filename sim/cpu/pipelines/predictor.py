@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sim.cpu.pipelines.spec import PredictorSpec
-from sim.cpu.riscv.program import INSTRUCTION_BYTES
+from sim.cpu.riscv.machine import Machine
+from sim.cpu.riscv.program import INSTRUCTION_BYTES, Program
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,3 +80,24 @@ class Predictor:
         if self.spec.combine == "xor":
             return part ^ self._history
         return self._history << self.spec.address_bits | part
+
+
+class PerfectPredictor(Predictor):
+    """Knows every next address: the bound that no predictor passes.
+
+    Models: a functional machine that runs ahead with fetch, an instruction for each fetched.
+    Ignores: how anything could know.
+    Source: Wall, Limits of Instruction-Level Parallelism, ASPLOS 1991 (perfect prediction as a
+    bound).
+    """
+
+    def __init__(self, spec: PredictorSpec, program: Program) -> None:
+        super().__init__(spec)
+        self._ahead = Machine(program)
+
+    def predict(self, address: int) -> int:
+        """Return the next address; asked once for each fetched instruction, in order."""
+        if self._ahead.exit_code is not None:  # fetched behind the end
+            return address + INSTRUCTION_BYTES
+        self._ahead.step()
+        return self._ahead.address

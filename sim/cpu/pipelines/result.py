@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from sim.cpu.logs import O3Stages, StageStamp, StampedInstruction
+from sim.cpu.pipelines.decode import Decoded
 from sim.cpu.pipelines.spec import PipelineSpec
 from sim.cpu.riscv.machine import Machine
 from sim.cpu.riscv.program import Instruction
@@ -16,27 +17,33 @@ from sim.stalls import CycleStack
 class Flight:
     """One fetched instruction on its way, and when it was where."""
 
-    instruction: Instruction
+    decoded: Decoded
     number: int
     """In order of fetch, from 0."""
+    entered: int
+    """Cycle of entry into the stage in which it stands."""
     stamps: list[tuple[str, int, int]] = field(default_factory=list)
-    """Stage, first cycle and last cycle in it."""
+    """Stage, first cycle and last cycle in it, of every stage that it has left."""
     retired: bool = False
     values: list[int] = field(default_factory=list)
     """Operands as read, then as forwarded."""
     result: int = 0
     """What EX computed: of a load or store the data address."""
     written: int = 0
-    """What WB writes."""
+    """What write-back writes."""
     next_address: int = 0
+    """Of control flow: where it goes on."""
     predicted_address: int = 0
 
-    def stay(self, stage: str, cycle: int) -> None:
-        """Stamp a cycle in a stage."""
-        if self.stamps and self.stamps[-1][0] == stage and self.stamps[-1][2] == cycle - 1:
-            self.stamps[-1] = (stage, self.stamps[-1][1], cycle)
-        else:
-            self.stamps.append((stage, cycle, cycle))
+    @property
+    def instruction(self) -> Instruction:
+        """The instruction that is executed."""
+        return self.decoded.instruction
+
+    def leave(self, stage: str, cycle: int) -> None:
+        """Stamp the stay in a stage, whose last cycle is `cycle`."""
+        self.stamps.append((stage, self.entered, cycle))
+        self.entered = cycle + 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +99,7 @@ class PipelineRun:
             decode=spec.stages[1],
             rename=spec.stages[1],
             dispatch=spec.read_stage,
-            issue="EX",
-            complete="MEM",
+            issue=spec.execute_stage,
+            complete=spec.memory_stage,
             retire=spec.stages[-1],
         )

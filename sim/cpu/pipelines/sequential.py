@@ -2,46 +2,53 @@
 
 from __future__ import annotations
 
+from sim.cpu.pipelines.decode import Decoded, decode
+from sim.cpu.pipelines.observe import Observe, View
 from sim.cpu.pipelines.result import Flight, PipelineRun
 from sim.cpu.pipelines.spec import PipelineSpec
 from sim.cpu.riscv.machine import Machine
 from sim.cpu.riscv.memory import ExecutionError
-from sim.cpu.riscv.program import Program
+from sim.cpu.riscv.program import INSTRUCTION_BYTES, Program
 from sim.errors import SpecError
-from sim.stalls import CycleStack
+from sim.stalls import CycleStack, StallCause
 
 
-def run_sequential(spec: PipelineSpec, program: Program, *, limit: int) -> PipelineRun:
+def run_sequential(
+    spec: PipelineSpec, program: Program, *, limit: int, observe: Observe | None = None
+) -> PipelineRun:
     """Run a program, one instruction after the other.
 
+    An instruction acts in its last cycle; an exit call on entry into `exit_state`, if there is one.
     ExecutionError after `limit` cycles, and as the functional machine does.
     """
     machine = Machine(program)
+    decoded = decode(program)
     flights: list[Flight] = []
     cycle = 0
     while machine.exit_code is None:
-        step = machine.step()
-        flight = Flight(instruction=step.instruction, number=len(flights), retired=True)
+        instruction = machine.fetch(machine.address)
+        place = (instruction.address - program.text_base) // INSTRUCTION_BYTES
+        flight = Flight(decoded=decoded[place], number=len(flights), entered=cycle, retired=True)
         flights.append(flight)
-        stages = spec.stages
-        if spec.organisation == "multi-cycle":
-            mnemonic, kind = step.instruction.mnemonic, step.instruction.operation.kind
-            stages = spec.visits.get(mnemonic, spec.visits.get(kind, ()))
-            if not stages:
-                raise SpecError(
-                    f"{spec.name}: `visits` does not say which stages '{kind}' passes; add it"
-                )
-        if machine.exit_code is not None and spec.exit_state:
-            stages = stages[: stages.index(spec.exit_state)]
+        stages = _stages(spec, flight.decoded)
+        acts = stages[-1]
+        if flight.decoded.is_call and spec.exit_state in stages:
+            acts = spec.exit_state
         for stage in stages:
-            flight.stay(stage, cycle)
+            if stage == acts:
+                machine.step()
+                if flight.decoded.is_call and machine.exit_code is not None and spec.exit_state:
+                    break
+            if observe is not None:
+                observe(cycle, _view(spec, machine, stage, flight))
+            flight.leave(stage, cycle)
             cycle += 1
         if cycle > limit:
             raise ExecutionError(
-                f"{program.where(step.instruction)}: still running after {limit} cycles"
+                f"{program.where(instruction)}: still running after {limit} cycles"
             )
     if spec.exit_state:
-        flights[-1].stay(spec.exit_state, cycle)
+        flights[-1].leave(spec.exit_state, cycle)
     flights[-1].retired = spec.counts_exit
     return PipelineRun(
         spec=spec,
@@ -51,4 +58,23 @@ def run_sequential(spec: PipelineSpec, program: Program, *, limit: int) -> Pipel
         stack=CycleStack(busy=cycle),
         flights=tuple(flights),
         machine=machine,
+    )
+
+
+def _stages(spec: PipelineSpec, decoded: Decoded) -> tuple[str, ...]:
+    """Return the stages, a cycle each, that an instruction passes."""
+    if spec.organisation == "single-cycle":
+        return spec.stages
+    mnemonic, kind = decoded.instruction.mnemonic, decoded.instruction.operation.kind
+    stages = spec.visits.get(mnemonic, spec.visits.get(kind, ()))
+    if not stages:
+        raise SpecError(f"{spec.name}: `visits` does not say which stages '{kind}' passes; add it")
+    return stages
+
+
+def _view(spec: PipelineSpec, machine: Machine, stage: str, flight: Flight) -> View:
+    return View(
+        machine=machine,
+        stages={name: (flight,) if name == stage else () for name in spec.stages},
+        bubbles=dict.fromkeys((s for s in spec.stages if s != stage), StallCause.STRUCTURAL),
     )

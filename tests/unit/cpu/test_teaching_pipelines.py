@@ -242,9 +242,41 @@ def test_every_machine_says_what_it_is_and_runs(name):
     ("old", "new", "message"),
     [
         ("width: 2", "widht: 2", "key 'widht': unknown; did you mean 'width'?"),
-        ("read_stage: II", "read_stage: ID", "registers are read in the stage before EX"),
-        ("read_stage: II", "read_stage: IX", "stage 'IX' is not among IF, ID, II"),
-        ("stages: [IF, ID, II,", "stages: [ID, II,", "a pipeline begins with IF"),
+        ("read_stage: II", "read_stage: ID", "registers are read in the stage before it executes"),
+        ("read_stage: II", "read_stage: IX", "read_stage: 'IX' is not among IF, ID, II"),
+        ("stages: [IF, ID, II,", "stages: [IF, II,", "width 2 needs a stage between fetch and"),
+        ("stages: [IF, ID, II,", "stages: [IF, IF, II,", "stage 'IF' stands twice"),
+        (
+            "[MEM, WB]\n",
+            "[MEN, WB]\n",
+            "forward_from: 'MEN' is not among IF, ID, II, EX, MEM, WB; did",
+        ),
+        ("[MEM, WB]\n", "[MEM, MEM]\n", "stage 'MEM' stands twice"),
+        ("[MEM, WB]\n", "[EX, MEM]\n", "forward_from names stages after execute_stage"),
+        (
+            "width: 2",
+            "width: 2\nmemory_stage: WB",
+            "memory_stage stands after execute_stage and before",
+        ),
+        ("width: 2", "width: 2\nresolve_stage: II", "resolve_stage is not before execute_stage"),
+        ("width: 2", "width: 2\nresolve_stage: MEM", "must neither store nor call"),
+        ("width: 2", "width: 2\ncall_stage: WB", "call_stage stands before the last stage"),
+        ("writes: true", "writes: false", "set call_waits_for_writes, or call_stage to MEM"),
+        (
+            "interlock: true",
+            "interlock: false\npredictor: {scheme: perfect}",
+            "a perfect predictor needs right values; set interlock",
+        ),
+        (
+            "width: 2",
+            "predictor: {scheme: perfect, buffer_bits: 3}",
+            "a perfect predictor has no tables; leave out buffer_bits",
+        ),
+        (
+            "width: 2",
+            "predictor: {scheme: taken, buffer_bits: 3}",
+            "a predictor that is not perfect has tables; give address_bits",
+        ),
     ],
 )
 def test_a_wrong_description_says_what_to_mend(tmp_path, old, new, message):
