@@ -15,6 +15,8 @@ from sim.cpu.dynamic.spec import (
     SERIAL,
     Branches,
     DynamicSpec,
+    ScoreboardSpec,
+    TomasuloSpec,
     unit_names,
 )
 from sim.cpu.riscv.machine import Machine
@@ -25,7 +27,7 @@ from sim.stalls import CycleStack, StallCause
 
 CYCLE_LIMIT = 1_000_000
 """Cycles after which a program counts as endless."""
-S = TypeVar("S", bound=DynamicSpec)
+S = TypeVar("S", bound=ScoreboardSpec | TomasuloSpec)
 
 
 class Engine(Generic[S]):

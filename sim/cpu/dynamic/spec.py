@@ -69,6 +69,10 @@ class DynamicSpec(Strict):
                 why = "stands in two units" if kind in seen else "has no unit in these machines"
                 raise ValueError(f"'{kind}' {why}; take it out")
             seen.add(kind)
+        names = [name for g, unit in self.groups().items() for name in unit_names(g, unit)]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"two units are named '{name}'; rename one")
         return self
 
 
