@@ -116,18 +116,24 @@ class InOrder:
     # When execution may begin
 
     def _bounds(self, flight: Flight) -> list[Bound]:
-        bounds: list[Bound] = [(flight.read + 1, StallCause.FILL_DRAIN)]
+        """List what execution waits for; of what ends together the first is named."""
+        bounds: list[Bound] = [(self.after_taken, StallCause.CONTROL)]
+        if flight.kind in SERIAL:
+            bounds.append((self.finished + 1, StallCause.SYNCHRONISATION))
+        else:
+            bounds.append((self._operands_ready(flight), StallCause.DATA_DEPENDENCY))
+            bounds.append((min(self.free[flight.unit]), StallCause.STRUCTURAL))
         if self.flights:
             bounds.append((self.flights[-1].begin, StallCause.STRUCTURAL))
-        bounds.append((self.after_taken, StallCause.CONTROL))
-        if flight.kind in SERIAL:
-            return [*bounds, (self.finished + 1, StallCause.SYNCHRONISATION)]
-        bounds.append((min(self.free[flight.unit]), StallCause.STRUCTURAL))
-        early = self.spec.branch_stage == "ID" and flight.instruction.operation.transfers_control
+        return [*bounds, (flight.read + 1, StallCause.FILL_DRAIN)]
+
+    def _operands_ready(self, flight: Flight) -> int:
+        """Return the first cycle for which nothing is missing; a store needs only its address."""
         sources = flight.instruction.sources
         needed = sources[-1:] if flight.kind is Kind.STORE else sources
-        ready = max((self._ready(source) + early for source in needed), default=0)
-        return [*bounds, (ready, StallCause.DATA_DEPENDENCY)]
+        ready = max(map(self._ready, needed), default=0)
+        early = self.spec.branch_stage == "ID" and flight.instruction.operation.transfers_control
+        return ready + early
 
     def _ready(self, register: int) -> int:
         """Return the first cycle in which a register's value can be used."""
@@ -153,7 +159,7 @@ class InOrder:
         return None
 
     def _slot(self, kind: Kind, begin: int) -> int | None:
-        """Return a free issue slot for a kind; what is done alone takes the first."""
+        """Return the first free issue slot for a kind; what is done alone takes any."""
         taken = self.slots if self.flights and self.flights[-1].begin == begin else set()
         for place, kinds in enumerate(self.spec.issue_slots):
             if place not in taken and (kind in kinds or kind in SERIAL):

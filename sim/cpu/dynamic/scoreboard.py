@@ -23,7 +23,7 @@ class Scoreboard(Engine[ScoreboardSpec]):
     Ignores:  the limited buses between registers and units; units of the 6600 that RISC-V has not;
               memory accesses overlap only among loads.
     Source:   Thornton, Parallel Operation in the Control Data 6600, AFIPS 1964; Hennessy and
-              Patterson, Computer Architecture, 6th ed., appendix C.6.
+              Patterson, Computer Architecture, 6th ed., appendix C.7.
     """
 
     def __init__(

@@ -123,6 +123,9 @@ class SpeculativeTomasulo(Tomasulo):
             raise ExecutionError(flight.fault)
         if flight.kind is Kind.STORE:
             self.access(flight, [operand.read() for operand in flight.operands])
-        self.write_register(flight)
+        if flight.dest is not None:  # a younger writer may yet be undone: the register is written
+            self.machine.registers[flight.dest] = flight.result
+            if self.status.get(flight.dest) is flight:
+                del self.status[flight.dest]
         flight.commit = self.cycle
         self.buffer.popleft()
