@@ -189,3 +189,26 @@ def test_renaming_never_writes_later_than_a_scoreboard_with_the_same_units(progr
         assert other.issue <= one.issue
         if one.dest is not None:
             assert (other.write or other.issue) <= (one.write or one.issue)
+
+
+@settings(max_examples=40, deadline=None)
+@given(program=programs(), policy=st.sampled_from(["stall", "taken", "not-taken"]))
+def test_knowing_where_branches_go_is_never_slower(program, policy):
+    """Where nothing is short; where units are, whoever comes first may delay what matters more."""
+    spec = load_dynamic("tomasulo-speculative")
+    ample = {"stations": 200, "units": 200}
+    plenty = {
+        "units": {name: unit.model_copy(update=ample) for name, unit in spec.units.items()},
+        "reorder_buffer_entries": 200,
+        "common_data_buses": 200,
+        "memory_ports": 200,
+    }
+    perfect, other = (
+        run_dynamic(spec.model_copy(update={**plenty, "branches": branches}), program)
+        for branches in ("perfect", policy)
+    )
+    kept = [flight for flight in other.flights if not flight.squashed]
+    assert len(perfect.flights) == len(kept)
+    for one, two in zip(perfect.flights, kept, strict=True):
+        assert one.issue <= two.issue
+        assert one.last <= two.last
