@@ -212,3 +212,13 @@ def test_knowing_where_branches_go_is_never_slower(program, policy):
     for one, two in zip(perfect.flights, kept, strict=True):
         assert one.issue <= two.issue
         assert one.last <= two.last
+
+
+@settings(max_examples=80, deadline=None)
+@given(integer=st.integers(1, 4), adders=st.integers(1, 3), program=programs())
+def test_a_scoreboard_with_any_units_keeps_the_order_of_reads_and_writes(integer, adders, program):
+    scoreboard = load_dynamic("scoreboard")
+    units = dict(scoreboard.units)
+    units["Integer"] = units["Integer"].model_copy(update={"units": integer})
+    units["Add"] = units["Add"].model_copy(update={"units": adders})
+    check_state(scoreboard.model_copy(update={"units": units}), program)
