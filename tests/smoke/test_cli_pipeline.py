@@ -45,3 +45,36 @@ def test_wrong_machines_and_programs_are_refused_on_one_line(tokenclock, program
     program.write_text("nop\nadd a0\n")
     tokenclock("pipeline", program).assert_refused("p.s, line 2: 'add' takes 3 operands, not 1")
     tokenclock("pipeline", program.with_name("gone.s")).assert_refused("gone.s: cannot be read")
+
+
+def test_a_scoreboard_draws_its_tables_and_shows_a_cycle(tokenclock, program):
+    ran = tokenclock("pipeline", program, "--on", "scoreboard")
+    rows = [line.split() for line in ran.out.splitlines()]
+    assert ["addi", "x10", "x0", "20", "1", "2", "3", "4"] in rows
+    assert ["addi", "x10", "x10", "1", "5", "6", "7", "8"] in rows
+    assert "printed: 21" in ran.out
+    shown = tokenclock("pipeline", program, "--on", "scoreboard", "--at", 6)
+    rows = [line.split() for line in shown.out.splitlines()]
+    assert ["Integer", "yes", "addi", "x10", "x10", "no"] in rows
+    assert ["x10", "Integer"] in rows
+    assert ["addi", "x10", "x10", "1", "5", "6"] in rows
+
+
+def test_a_reorder_buffer_at_a_cycle_as_json(tokenclock, program):
+    ran = tokenclock("pipeline", program, "--on", "tomasulo-speculative", "--at", 4, "--json")
+    state = json.loads(ran.out)
+    assert state["a0"] == 21
+    assert state["cycles"] > state["retired"]
+    first = {"entry": "#2", "instruction": "addi x10 x10 1", "state": "execute", "dest": "x10"}
+    assert state["reorder buffer"][0] == {**first, "value": ""}
+    assert state["registers"][0] == {"register": "x10", "waits for": "#2"}
+
+
+def test_options_of_the_other_kind_of_machine_are_refused(tokenclock, program, tmp_path):
+    tokenclock("pipeline", program, "--on", "scorebord").assert_refused("did you mean 'scoreboard'")
+    ran = tokenclock("pipeline", program, "--on", "scoreboard", "--kanata", tmp_path / "k")
+    assert ran.code == 2
+    assert "'scoreboard' draws tables" in ran.err
+    ran = tokenclock("pipeline", program, "--at", 3)
+    assert ran.code == 2
+    assert "--at is for" in ran.err
