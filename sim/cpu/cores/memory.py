@@ -65,20 +65,14 @@ class StoreBuffer:
     Source: Hennessy and Patterson, Computer Architecture, 6th edition, section 3.6.
     """
 
-    def __init__(self, memory: Memory, places: int) -> None:
+    def __init__(self, memory: Memory) -> None:
         self._memory = memory
-        self._places = places
         self._waiting: deque[int] = deque()
         self._sent: deque[int] = deque()
-        self.held = 0
-        """Places taken."""
+        self.held = [0] * memory.stream.threads
+        """Places that each thread has taken."""
         self.left: dict[int, int] = {}
         """When each store sent had reached the cache."""
-
-    @property
-    def full(self) -> bool:
-        """Whether a store has to wait in rename."""
-        return self.held >= self._places
 
     def retire(self, store: int) -> None:
         """Let a store go to the cache."""
@@ -86,10 +80,9 @@ class StoreBuffer:
 
     def drain(self, now: int) -> None:
         """Free places and send the oldest retired store; a step of the clock."""
-        while self._sent and self._sent[0] <= now:
-            self._sent.popleft()
-            self.held -= 1
+        while self._sent and self.left[self._sent[0]] <= now:
+            self.held[self._memory.stream.thread_of(self._sent.popleft())] -= 1
         if self._waiting and self._memory.can_take(self._waiting[0], now):
             store = self._waiting.popleft()
             self.left[store] = self._memory.data_at(store, now)
-            self._sent.append(self.left[store])
+            self._sent.append(store)

@@ -43,17 +43,17 @@ class CoreRun:
 
 def run_core(
     spec: CoreSpec,
-    execution: Execution,
-    *,
+    *executions: Execution,
     engine: Engine = "compiled",
     stream: Stream | None = None,
 ) -> CoreRun:
-    """Time a run's retired instructions on a core; both engines give the same cycles.
+    """Time the retired instructions of a run, or of one a hardware thread, on a core.
 
-    `stream` is what `make_stream` gave for the same two, where it is known already. Raises
+    Both engines give the same cycles. `stream` is what `make_stream` gave for the same core and
+    runs, where it is known already. Raises SpecError for more runs than the core has threads, and
     LawViolationError for a result that cannot be.
     """
-    stream = make_stream(spec, execution, engine=engine) if stream is None else stream
+    stream = make_stream(spec, *executions, engine=engine) if stream is None else stream
     timing = (
         run_compiled(spec, stream) if engine == "compiled" else SuperscalarCore(spec, stream).run()
     )

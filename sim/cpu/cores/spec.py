@@ -133,10 +133,29 @@ class CoreSpec(Strict):
     load_queue: int = Field(ge=1)
     store_buffer: int = Field(ge=1)
     """Stores from rename until the first level has them."""
+    threads: int = Field(default=1, ge=1, le=8)
+    """Hardware threads, each with a program of its own; they share all that is not said."""
+    fetch_policy: Literal["icount", "round-robin"] = "icount"
+    """Which thread fetches: the one with the fewest instructions not yet issued, or the next."""
+    partitioned: bool = False
+    """Whether each thread has its equal part of the buffer and the queues, or takes from all."""
     front_end: FrontEndSpec
     branches: BranchSpec
     units: UnitsSpec
     memory: MemoryPathSpec
+
+    @model_validator(mode="after")
+    def _shared(self) -> Self:
+        if self.threads == 1 and (self.partitioned or self.fetch_policy != "icount"):
+            raise ValueError("`fetch_policy` and `partitioned` go with `threads` above 1")
+        for key in ("reorder_buffer", "issue_queue", "load_queue", "store_buffer"):
+            if self.partitioned and getattr(self, key) < self.threads:
+                raise ValueError(f"`{key}` has no part for each of {self.threads} threads")
+        return self
+
+    def part(self, places: int) -> int:
+        """Return how many of a buffer's places one thread may take."""
+        return places // self.threads if self.partitioned else places
 
 
 def core_names() -> tuple[str, ...]:
