@@ -87,6 +87,21 @@ def cores(draw, *, simple=False):
     return CoreSpec.model_validate(spec)
 
 
+@st.composite
+def threaded(draw):
+    """A core of two or three threads."""
+    spec = draw(cores()).model_dump()
+    spec["threads"] = draw(st.integers(2, 3))
+    spec["fetch_policy"] = draw(st.sampled_from(["icount", "round-robin"]))
+    spec["partitioned"] = draw(st.booleans())
+    for key in ("reorder_buffer", "issue_queue", "load_queue", "store_buffer"):
+        spec[key] = max(spec[key], spec["threads"])
+    return CoreSpec.model_validate(spec)
+
+
+COLUMNS = ("fetched", "renamed", "issued", "done", "retired")
+
+
 def executed(text):
     return execute(assemble(text, xlen=64, name="random"))
 
@@ -102,9 +117,54 @@ def test_both_engines_put_every_instruction_into_the_same_cycles(spec, text):
         run_core(spec, execution, engine=engine, stream=stream).timing
         for engine in ("readable", "compiled")
     )
-    for column in ("fetched", "renamed", "issued", "done", "retired"):
+    for column in COLUMNS:
         assert getattr(readable, column).tolist() == getattr(compiled, column).tolist(), column
     assert readable.stack == compiled.stack
+
+
+@given(threaded(), st.lists(programs(SLOW), min_size=1, max_size=3))
+@settings(deadline=None, max_examples=80)
+def test_both_engines_agree_on_threads_and_share_the_width_among_them(spec, texts):
+    executions = [executed(text) for text in texts[: spec.threads]]
+    stream = make_stream(spec, *executions)
+    guess = make_stream(spec, *executions, engine="readable").guess
+    assert stream.guess.tolist() == guess.tolist()
+    readable, compiled = (
+        run_core(spec, *executions, engine=engine, stream=stream).timing
+        for engine in ("readable", "compiled")
+    )
+    for column in COLUMNS:
+        assert getattr(readable, column).tolist() == getattr(compiled, column).tolist(), column
+    assert readable.stacks == compiled.stacks
+    assert np.bincount(compiled.retired).max() <= spec.width
+    assert np.bincount(compiled.issued).max() <= spec.width
+    assert np.bincount(compiled.renamed).max() <= spec.width
+    for thread, stack in enumerate(compiled.stacks):
+        own = compiled.retired[stream.starts[thread] : stream.starts[thread + 1]]
+        assert (np.diff(own) >= 0).all()
+        assert stack.total == own[-1] + 1
+        assert stack.busy == len(set(own.tolist()))
+
+
+@given(cores(), programs(SLOW), st.sampled_from(["icount", "round-robin"]))
+@settings(deadline=None, max_examples=60)
+def test_one_thread_alone_takes_the_cycles_of_a_core_of_one_thread(spec, text, policy):
+    execution = executed(text)
+    shared = {**spec.model_dump(), "threads": 4, "fetch_policy": policy}
+    alone = run_core(spec, execution).timing
+    among = run_core(CoreSpec.model_validate(shared), execution).timing
+    for column in COLUMNS:
+        assert getattr(alone, column).tolist() == getattr(among, column).tolist(), column
+    assert alone.stacks == among.stacks
+
+
+@given(cores(), programs(SLOW))
+@settings(deadline=None, max_examples=30)
+def test_the_same_run_again_takes_the_same_cycles(spec, text):
+    first, second = (run_core(spec, executed(text)).timing for _ in range(2))
+    for column in COLUMNS:
+        assert getattr(first, column).tolist() == getattr(second, column).tolist(), column
+    assert first.stack == second.stack
 
 
 @given(cores(), programs(SLOW))

@@ -17,8 +17,8 @@ from sim.cpu.cores.compiled_parts import (
     CONTROL_UNIT,
     DONE,
     END,
-    FETCHED,
     FETCH_AT,
+    FETCHED,
     FREED,
     FRONT,
     GROUP,
@@ -31,8 +31,8 @@ from sim.cpu.cores.compiled_parts import (
     LATE_FETCH,
     LEVELS,
     LOAD,
-    LOADS,
     LOAD_PORTS,
+    LOADS,
     NEXT_FETCH,
     NEXT_RENAME,
     NEXT_RETIRE,
@@ -42,8 +42,8 @@ from sim.cpu.cores.compiled_parts import (
     QUEUE,
     QUEUED,
     REDIRECT,
-    RENAMED,
     RENAME_AT,
+    RENAMED,
     REORDER,
     RETIRED,
     RIGHT,
@@ -51,9 +51,9 @@ from sim.cpu.cores.compiled_parts import (
     SQUASH,
     STOPPED,
     STORE,
+    STORE_PORTS,
     STORED,
     STORES,
-    STORE_PORTS,
     WIDTH,
     WRONG,
     can_take,
@@ -278,7 +278,9 @@ def _clock(  # noqa: C901, PLR0912, PLR0915, PLR0917 - one loop over a core's ta
                 if (threads[thread, QUEUED] if parted else shared[ALL_QUEUED]) >= numbers[QUEUE]:
                     break
                 if own == LOAD:
-                    if (threads[thread, OWN_LOADS] if parted else shared[ALL_LOADS]) >= numbers[LOADS]:
+                    if (threads[thread, OWN_LOADS] if parted else shared[ALL_LOADS]) >= numbers[
+                        LOADS
+                    ]:
                         break
                     threads[thread, OWN_LOADS] += 1
                     shared[ALL_LOADS] += 1

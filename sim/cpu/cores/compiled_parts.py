@@ -217,7 +217,7 @@ def owner_of(owner: Ints, number: int) -> int:
 @njit(cache=True, inline="always")
 def can_take(arrives: Ints, busy_until: Ints, fill: int, now: int) -> bool:
     """Whether an access joins its fill, or finds a place for it."""
-    return arrives[fill] < NEVER or busy_until[least(busy_until)] <= now
+    return bool(arrives[fill] < NEVER or busy_until[least(busy_until)] <= now)
 
 
 @njit(cache=True)

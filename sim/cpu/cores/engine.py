@@ -51,8 +51,9 @@ class SuperscalarCore:
     fetches a cycle, chosen by ICOUNT or in turn; all rename, issue (oldest first) and retire within
     the width; buffers shared or parted; units, caches and predictor shared.
     Ignores: which thread reaches a shared cache or predictor first (they go by place in their
-    programs, instruction by instruction); wrong-path execution but for the time its removal takes, physical register limits,
-    result buses, memory-order violations (loads wait for just the store they need).
+    programs, instruction by instruction); wrong-path execution but for the time its removal takes;
+    physical register limits; result buses; memory-order violations (loads wait for just the store
+    they need).
     Source: Smith and Sohi, The Microarchitecture of Superscalar Processors, Proceedings of the
     IEEE 83(12), 1995; Tullsen et al., Exploiting Choice: Instruction Fetch and Issue on an
     Implementable Simultaneous Multithreading Processor, ISCA 1996.
@@ -253,17 +254,18 @@ class SuperscalarCore:
                 width -= 1
 
     def _can_rename(self, thread: Thread) -> bool:
-        spec, number = self.spec, thread.next_rename
+        number = thread.next_rename
         if self.now < thread.rename_at or not thread.in_front:
             return False
         if self._renameable_at(number) > self.now:
             return False
-        stores = self.stores.held[thread.number]
-        if self.stream.alone[number] and (thread.held or stores):
+        if self.stream.alone[number] and (thread.held or self.stores.held[thread.number]):
             return False
-        if thread.held and self.stream.alone[number - 1]:
-            return False
-        unit = self.stream.unit[number]
+        return not (thread.held and self.stream.alone[number - 1]) and self._has_room(thread)
+
+    def _has_room(self, thread: Thread) -> bool:
+        """Whether the next instruction of a thread finds a place in all that it needs."""
+        spec, unit = self.spec, self.stream.unit[thread.next_rename]
         if self._full(spec.reorder_buffer, thread.held, sum(t.held for t in self.threads)):
             return False
         if self._full(spec.issue_queue, thread.queued, len(self._queue)):
@@ -272,7 +274,8 @@ class SuperscalarCore:
             loads = sum(t.loads for t in self.threads)
             return not self._full(spec.load_queue, thread.loads, loads)
         if unit == Unit.STORE:
-            return not self._full(spec.store_buffer, stores, sum(self.stores.held))
+            held = self.stores.held
+            return not self._full(spec.store_buffer, held[thread.number], sum(held))
         return True
 
     def _full(self, places: int, own: int, everyone: int) -> bool:

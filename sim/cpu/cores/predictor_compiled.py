@@ -21,6 +21,7 @@ BRANCH, JUMP, INDIRECT = 0, 1, 2
 
 def guesses(  # noqa: PLR0917 - columns of a trace
     spec: BranchSpec,
+    threads: int,
     address: Ints,
     kind: Ints,
     target: Ints,
@@ -29,7 +30,6 @@ def guesses(  # noqa: PLR0917 - columns of a trace
     links: Flags,
     returns: Flags,
     thread: Ints,
-    threads: int,
 ) -> Ints:
     """Return a Guess for each control flow instruction, in order; as BranchUnit."""
     if spec.scheme == "perfect":

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from sim.cpu.cores.compiled import run_compiled
 from sim.cpu.cores.engine import SuperscalarCore, Timing
 from sim.cpu.cores.spec import CoreSpec
@@ -17,6 +19,8 @@ class CoreRun:
     """A whole run on one core."""
 
     spec: CoreSpec
+    executions: tuple[Execution, ...]
+    """One a hardware thread."""
     stream: Stream
     timing: Timing
 
@@ -40,6 +44,18 @@ class CoreRun:
         """Branches and jumps guessed wrong."""
         return self.stream.mispredicted
 
+    @property
+    def control_flow(self) -> int:
+        """Branches and jumps retired."""
+        return sum(
+            int(
+                np.array([i.operation.transfers_control for i in execution.program.instructions])[
+                    execution.indices
+                ].sum()
+            )
+            for execution in self.executions
+        )
+
 
 def run_core(
     spec: CoreSpec,
@@ -57,7 +73,7 @@ def run_core(
     timing = (
         run_compiled(spec, stream) if engine == "compiled" else SuperscalarCore(spec, stream).run()
     )
-    run = CoreRun(spec=spec, stream=stream, timing=timing)
+    run = CoreRun(spec=spec, executions=executions, stream=stream, timing=timing)
     if run.instructions > spec.width * run.cycles:
         raise LawViolationError(f"{spec.name}: {run.ipc:.3f} instructions a cycle retired")
     return run

@@ -287,7 +287,7 @@ def _guesses(spec: BranchSpec, parts: Sequence[_Part], engine: Engine) -> list[I
     columns = tuple(np.concatenate(same)[order] for same in zip(*columns_of, strict=True))
     found = np.zeros(len(order), dtype=np.int64)
     found[order] = (
-        guesses(spec, *columns, threads=len(parts))
+        guesses(spec, len(parts), *columns)
         if engine == "compiled"
         else _guess_each(spec, columns, len(parts))
     )
