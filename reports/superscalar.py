@@ -13,8 +13,6 @@ from sim.cpu.cores.predictor import Guess
 from sim.cpu.cores.views import text_diagram
 from sim.cpu.riscv import assemble_file, execute
 
-XLEN = 64
-
 
 def run_programs(name: str, programs: Sequence[Path]) -> CoreRun:
     """Run RV64 assembly text, a program a hardware thread, on a core by its name.
@@ -23,7 +21,7 @@ def run_programs(name: str, programs: Sequence[Path]) -> CoreRun:
     program that is none.
     """
     return run_core(
-        load_core(name), *(execute(assemble_file(path, xlen=XLEN)) for path in programs)
+        load_core(name), *(execute(assemble_file(path, xlen=64)) for path in programs)
     )
 
 

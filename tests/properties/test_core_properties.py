@@ -10,6 +10,8 @@ from sim.cpu.riscv import assemble, execute
 BASE = load_core("ooo-w4-rob128-gshare").model_dump()
 REGISTERS = ("a0", "a1", "a2", "a3", "t0", "t1")
 LINES = 6
+FAR = 64 * 9 * 14 + 64
+"""Bytes that the longest walk of a random program may cover."""
 REGISTER = st.sampled_from(REGISTERS)
 OFFSET = st.integers(0, 8 * LINES - 1).map(lambda word: 8 * word)
 
@@ -30,6 +32,9 @@ PLAIN = st.one_of(
         st.integers(1, 3),
     ),
     st.just("call helper"),
+    st.builds(
+        lambda d, b: f"ld {d}, 0(s2)\naddi s2, s2, {b}", REGISTER, st.sampled_from([-8, 8, 64])
+    ),
 )
 SLOW = st.one_of(PLAIN, three("div"), st.just("fence"), st.just("amoadd.d a0, a1, (s0)"))
 
@@ -37,10 +42,10 @@ SLOW = st.one_of(PLAIN, three("div"), st.just("fence"), st.just("amoadd.d a0, a1
 def programs(lines):
     return st.builds(
         lambda body, trips: (
-            "la s0, data\nli s1, "
+            "la s0, data\naddi s2, s0, 128\nli s1, "
             f"{trips}\nloop:\n" + "\n".join(body) + "\naddi s1, s1, -1\nbnez s1, loop\n"
             "li a7, 93\necall\nhelper: addi a1, a1, 5\nret\n"
-            f".data\n.p2align 6\ndata: .zero {64 * LINES}\n"
+            f".data\n.p2align 6\n.zero {FAR}\ndata: .zero {64 * LINES + FAR}\n"
         ),
         st.lists(lines, min_size=1, max_size=14),
         st.integers(1, 9),
@@ -55,6 +60,14 @@ SCHEMES = st.sampled_from(
         {"scheme": "tage", "tag_bits": [5, 6], "history_lengths": [3, 7], "tagged_bits": 4},
         {"scheme": "perfect"},
     ]
+)
+
+
+PREFETCHERS = st.none() | st.builds(
+    lambda entries, lines, page: {"entries": entries, "lines": lines, "page_bytes": page},
+    st.sampled_from([1, 3, 32]),
+    st.integers(1, 3),
+    st.sampled_from([None, 128, 4096]),
 )
 
 
@@ -83,6 +96,7 @@ def cores(draw, *, simple=False):
         "memory_line_cycles": 0 if simple else draw(st.integers(0, 20)),
         "outstanding_misses": 64 if simple else draw(st.integers(1, 4)),
         "memory_cycles": draw(st.sampled_from([5, 100])),
+        "load_prefetcher": None if simple else draw(PREFETCHERS),
     }
     return CoreSpec.model_validate(spec)
 

@@ -61,6 +61,7 @@ from sim.cpu.cores.compiled_parts import (
     least,
     make_core,
     owner_of,
+    places,
     ready,
 )
 from sim.cpu.cores.engine import Timing
@@ -115,6 +116,8 @@ def _clock(  # noqa: C901, PLR0912, PLR0915, PLR0917 - one loop over a core's ta
     fetch_stall: Ints,
     fill: Ints,
     fill_level: Ints,
+    asks: Ints,
+    prefetches: Ints,
     owner: Ints,
     times: Ints,
     threads: Ints,
@@ -227,6 +230,20 @@ def _clock(  # noqa: C901, PLR0912, PLR0915, PLR0917 - one loop over a core's ta
                             busy_until,
                             shared,
                         )
+                    if finish < NEVER and len(asks):
+                        for ask in range(asks[number], asks[number + 1]):
+                            wanted = prefetches[ask]
+                            if arrives[wanted] == NEVER and places(busy_until, reached) > 1:
+                                data_at(
+                                    wanted,
+                                    reached,
+                                    numbers,
+                                    upto,
+                                    fill_level,
+                                    arrives,
+                                    busy_until,
+                                    shared,
+                                )
                 else:
                     best = least(unit_free[own, : pool[own, 0]])
                     if unit_free[own, best] <= now:

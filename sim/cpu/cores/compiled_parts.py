@@ -85,6 +85,8 @@ class Core(NamedTuple):
     fetch_stall: Ints
     fill: Ints
     fill_level: Ints
+    asks: Ints
+    prefetches: Ints
     owner: Ints
     """Of each instruction, its thread; one thread: empty."""
     times: Ints
@@ -170,6 +172,8 @@ def make_core(spec: CoreSpec, stream: Stream, causes: int) -> Core:
         fetch_stall=stream.fetch_stall,
         fill=stream.fill,
         fill_level=stream.fill_level,
+        asks=stream.asks,
+        prefetches=stream.prefetches,
         owner=np.repeat(np.arange(threads), np.diff(stream.starts))[: count * (threads > 1)],
         times=np.full((5, count), NEVER, dtype=np.int64),
         threads=table,
@@ -218,6 +222,15 @@ def owner_of(owner: Ints, number: int) -> int:
 def can_take(arrives: Ints, busy_until: Ints, fill: int, now: int) -> bool:
     """Whether an access joins its fill, or finds a place for it."""
     return bool(arrives[fill] < NEVER or busy_until[least(busy_until)] <= now)
+
+
+@njit(cache=True, inline="always")
+def places(busy_until: Ints, now: int) -> int:
+    """Return how many fills could start now."""
+    free = 0
+    for busy in busy_until:
+        free += busy <= now
+    return free
 
 
 @njit(cache=True)

@@ -224,10 +224,13 @@ class SuperscalarCore:
         reached = self.now + self.spec.units.address.latency_cycles
         store = int(self.stream.producers[number, -1])
         if store >= 0 and self.stores.left.get(store, NEVER) > self.now:
-            return reached + self.memory.hit_cycles  # from the store buffer
-        if not self.memory.can_take(number, self.now):
+            done = reached + self.memory.hit_cycles  # from the store buffer
+        elif self.memory.can_take(number, self.now):
+            done = self.memory.data_at(number, reached)
+        else:
             return NEVER
-        return self.memory.data_at(number, reached)
+        self.memory.prefetch(number, reached)
+        return done
 
     def _redirect(self, number: int, thread: Thread) -> None:
         front = self.spec.front_end

@@ -15,8 +15,10 @@ class Memory:
     """The first data cache's fills and what is behind it, as a core's accesses meet them.
 
     Models: latencies by the level that has a line; accesses that join a fill under way; a bounded
-    number of fills; memory that is busy with each line.
-    Ignores: write-backs, banks and ports of lower levels, prefetching, address translation.
+    number of fills; memory that is busy with each line; prefetches of loads, which are dropped
+    where they would take the last place.
+    Ignores: write-backs, banks and ports of lower levels, prefetchers of the caches and into lower
+    levels, address translation.
     Source: Kroft, Lockup-Free Instruction Fetch/Prefetch Cache Organization, ISCA 1981.
     """
 
@@ -39,6 +41,16 @@ class Memory:
         if self._arrives[fill] == NEVER:
             self._arrives[fill] = self._fetch(int(self.stream.fill_level[fill]), now)
         return int(max(now + self.hit_cycles, self._arrives[fill]))
+
+    def prefetch(self, load: int, now: int) -> None:
+        """Start the fills that a load asks for ahead of time, while two places are free."""
+        if not len(self.stream.asks):
+            return
+        begin, end = self.stream.asks[load : load + 2]
+        for fill in self.stream.prefetches[begin:end].tolist():
+            free = sum(busy <= now for busy in self._busy_until)
+            if self._arrives[fill] == NEVER and free > 1:
+                self._arrives[fill] = self._fetch(int(self.stream.fill_level[fill]), now)
 
     def slow(self, access: int) -> bool:
         """Whether main memory has the access's line."""

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from sim.errors import SpecError, did_you_mean
 from sim.memory.cache.spec import CacheLevelSpec, HierarchySpec
+from sim.memory.cache.prefetch_spec import Size
 from sim.spec import Strict, read_spec_file, validate
 
 FOLDER = Path(__file__).parent
@@ -95,6 +96,17 @@ class BranchSpec(Strict):
         return self
 
 
+class LoadPrefetcherSpec(Strict):
+    """A reference prediction table: strides of loads, told apart by their place in the program."""
+
+    entries: int = Field(ge=1)
+    """Loads of which the last address, stride and confidence are known; direct-mapped."""
+    lines: int = Field(ge=1)
+    """Lines ahead of a load that the first level is asked to fetch."""
+    page_bytes: Size | None = Field(default=4096, ge=1)
+    """What a prefetch does not leave; None: it may go anywhere."""
+
+
 class MemoryPathSpec(Strict):
     """Caches and memory as a core's loads, stores and fetches see them."""
 
@@ -109,10 +121,16 @@ class MemoryPathSpec(Strict):
     """For which a line keeps the memory busy."""
     outstanding_misses: int = Field(ge=1)
     """Lines that the first level fetches at a time (MSHRs)."""
+    load_prefetcher: LoadPrefetcherSpec | None = None
 
     @model_validator(mode="after")
     def _buildable(self) -> Self:
         HierarchySpec(levels=self.levels)
+        if any(level.prefetcher is not None for level in (self.instruction, *self.levels)):
+            raise ValueError(
+                "a core's caches take no `prefetcher`, whose lines have no time; "
+                "see `load_prefetcher`"
+            )
         return self
 
 

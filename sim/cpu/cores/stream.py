@@ -19,6 +19,7 @@ import numpy.typing as npt
 from sim.cpu.cores.layout import byte_addresses
 from sim.cpu.cores.predictor import BranchUnit, Guess
 from sim.cpu.cores.predictor_compiled import BRANCH, INDIRECT, JUMP, guesses
+from sim.cpu.cores.prefetcher import lines_ahead
 from sim.cpu.cores.spec import BranchSpec, CoreSpec
 from sim.cpu.cores.stream_compiled import fetch_groups, fills, producers
 from sim.cpu.riscv.machine import Execution
@@ -104,6 +105,10 @@ class Stream:
     """The number of the line fill that brings an access's line, -1 without an access."""
     fill_level: Ints
     """[fills] which level has the line; as many as there are levels: memory."""
+    asks: Ints
+    """[instructions + 1] where each load's prefetches begin; empty without a prefetcher."""
+    prefetches: Ints
+    """The fills that loads ask for ahead of time, load by load."""
 
     def __len__(self) -> int:
         return len(self.unit)
@@ -148,7 +153,7 @@ def make_stream(spec: CoreSpec, *executions: Execution, engine: Engine = "compil
         )
         for part, own in zip(parts, guesses_of, strict=True)
     ]
-    fill, fill_level = _data(spec, parts)
+    fill, fill_level, asks, prefetches = _data(spec, parts, starts)
     return Stream(
         unit=np.concatenate([part.unit for part in parts]),
         alone=np.concatenate([part.alone for part in parts]),
@@ -165,6 +170,8 @@ def make_stream(spec: CoreSpec, *executions: Execution, engine: Engine = "compil
         fetch_stall=_fetch_stalls(spec, parts, groups),
         fill=fill,
         fill_level=fill_level,
+        asks=asks,
+        prefetches=prefetches,
     )
 
 
@@ -336,22 +343,46 @@ def _fetch_stalls(spec: CoreSpec, parts: Sequence[_Part], groups: Sequence[Ints]
     return np.repeat(costs[found].astype(np.int64), sizes)
 
 
-def _data(spec: CoreSpec, parts: Sequence[_Part]) -> tuple[Ints, Ints]:
-    """Return each access's fill and each fill's level; whole accesses, in program order."""
+def _data(spec: CoreSpec, parts: Sequence[_Part], starts: Ints) -> tuple[Ints, Ints, Ints, Ints]:
+    """Return each access's fill, each fill's level, and what loads ask for ahead of time.
+
+    Whole accesses, in program order; a prefetch is an access of the caches right after its load's.
+    """
     touching = [np.flatnonzero(part.execution.addresses >= 0) for part in parts]
     order = _in_turn(touching)
     pairs = list(zip(parts, touching, strict=True))
     addresses = np.concatenate([part.execution.addresses[own] + part.space for part, own in pairs])
-    stores = np.concatenate([part.unit[own] == Unit.STORE for part, own in pairs])
-    addresses = addresses[order]
+    stores = np.concatenate([part.unit[own] == Unit.STORE for part, own in pairs])[order]
+    number = np.concatenate([own + start for own, start in zip(touching, starts, strict=False)])
+    addresses, number = addresses[order], number[order]
+    ahead = np.zeros(len(order), dtype=np.bool_)
+    if spec.memory.load_prefetcher is not None:
+        place = np.concatenate([part.first[own] + part.space for part, own in pairs])[order]
+        loads = np.flatnonzero(~stores)
+        asking, wanted = lines_ahead(
+            spec.memory.load_prefetcher,
+            spec.memory.levels[0].line_bytes,
+            place[loads],
+            addresses[loads],
+        )
+        after = loads[asking] + 1
+        addresses, number = (
+            np.insert(column, after, more)
+            for column, more in ((addresses, wanted), (number, number[loads[asking]]))
+        )
+        stores, ahead = np.insert(stores, after, False), np.insert(ahead, after, True)  # noqa: FBT003 - values
     found = run_addresses(
         HierarchySpec(levels=spec.memory.levels),
-        AddressTrace.of(addresses, kinds=stores[order].astype(np.uint8)),
+        AddressTrace.of(addresses, kinds=stores.astype(np.uint8)),
         where_found=True,
     ).found.astype(np.int64)
     line, lines = numbered(addresses // spec.memory.levels[0].line_bytes)
-    starts = _running([len(part.first) for part in parts])
-    places = np.concatenate([own + start for own, start in zip(touching, starts, strict=False)])
+    made = fills(line, found, lines)
     fill = np.full(int(starts[-1]), -1, dtype=np.int64)
-    fill[places[order]] = fills(line, found, lines)
-    return fill, found[found > 0]
+    fill[number[~ahead]] = made[~ahead]
+    starting = ahead & (found > 0)
+    if not starting.any():
+        return fill, found[found > 0], np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
+    by_load = np.argsort(number[starting], kind="stable")
+    asks = np.searchsorted(number[starting][by_load], np.arange(len(fill) + 1))
+    return fill, found[found > 0], asks.astype(np.int64), made[starting][by_load]
