@@ -20,9 +20,7 @@ def run_programs(name: str, programs: Sequence[Path]) -> CoreRun:
     Raises SpecError for more programs than threads, AssemblyError and ExecutionError for a
     program that is none.
     """
-    return run_core(
-        load_core(name), *(execute(assemble_file(path, xlen=64)) for path in programs)
-    )
+    return run_core(load_core(name), *(execute(assemble_file(path, xlen=64)) for path in programs))
 
 
 def counts(run: CoreRun) -> dict[str, Any]:

@@ -14,8 +14,9 @@ import numpy.typing as npt
 
 from sim.cpu.cores.memory import NEVER, Memory, StoreBuffer
 from sim.cpu.cores.predictor import Guess
+from sim.cpu.cores.retired import Unit
 from sim.cpu.cores.spec import CoreSpec
-from sim.cpu.cores.stream import Stream, Unit
+from sim.cpu.cores.stream import Stream
 from sim.cpu.cores.thread import Thread, threads_of
 from sim.stalls import CycleStack, StallCause
 

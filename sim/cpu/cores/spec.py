@@ -9,8 +9,8 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from sim.errors import SpecError, did_you_mean
-from sim.memory.cache.spec import CacheLevelSpec, HierarchySpec
 from sim.memory.cache.prefetch_spec import Size
+from sim.memory.cache.spec import CacheLevelSpec, HierarchySpec
 from sim.spec import Strict, read_spec_file, validate
 
 FOLDER = Path(__file__).parent

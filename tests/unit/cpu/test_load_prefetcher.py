@@ -135,7 +135,7 @@ def test_a_caches_own_prefetcher_is_refused_by_a_core():
     levels = [level.model_dump() for level in BASE.memory.levels]
     levels[0]["prefetcher"] = {"kind": "next_line"}
     memory = {**BASE.memory.model_dump(), "levels": levels}
-    with pytest.raises(ValueError, match="take no `prefetcher`.*see `load_prefetcher`"):
+    with pytest.raises(ValueError, match=r"take no `prefetcher`.*see `load_prefetcher`"):
         CoreSpec.model_validate({**BASE.model_dump(), "memory": memory})
 
 
