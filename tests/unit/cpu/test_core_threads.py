@@ -11,7 +11,8 @@ from sim.stalls import StallCause
 
 SMT = load_core("ooo-w4-rob128-smt2")
 INTERLEAVED = load_core("inorder-w1-interleaved4")
-LOOP = "li s1, 200\nloop:\n{body}\naddi s1, s1, -1\nbnez s1, loop\nli a7, 93\necall\n"
+TRIPS = 100
+LOOP = "li s1, {trips}\nloop:\n{body}\naddi s1, s1, -1\nbnez s1, loop\nli a7, 93\necall\n"
 CHAIN = "mul a0, a0, a1\n" * 8
 FREE = "".join(f"mul a{n}, s2, s3\n" for n in range(8))
 ADDS = "".join(f"add a{n % 6}, s2, s3\n" for n in range(14))  # four fetches of four with the loop
@@ -26,8 +27,8 @@ def executed(text):
     return execute(assemble(text, xlen=64, name="test"))
 
 
-def loop(body):
-    return executed(LOOP.format(body=body))
+def loop(body, trips=TRIPS):
+    return executed(LOOP.format(trips=trips, body=body))
 
 
 def straight(text):
@@ -40,16 +41,17 @@ def test_two_dependency_chains_take_about_the_time_of_one(engine):
     alone, both = (
         run_core(SMT, *runs, engine=engine).cycles for runs in ((chain,), (chain, chain))
     )
-    assert alone >= 200 * 8 * 3
-    assert both < 1.05 * alone
+    assert alone >= TRIPS * 8 * 3
+    assert both < 1.1 * alone
 
 
 @ENGINES
 def test_two_threads_that_saturate_the_multiplier_take_the_sum(engine):
     free = loop(FREE)
     alone, both = (run_core(SMT, *runs, engine=engine) for runs in ((free,), (free, free)))
-    assert both.cycles >= 2 * 200 * 8  # one multiplication a cycle
-    assert both.cycles == pytest.approx(2 * alone.cycles, rel=0.1)
+    cold = 300  # the first fetches, and branches that are not yet learnt
+    assert 0 <= alone.cycles - TRIPS * 8 < cold
+    assert 0 <= both.cycles - 2 * TRIPS * 8 < cold
     assert any(stack.stalls[StallCause.STRUCTURAL] for stack in both.timing.stacks)
 
 
@@ -60,7 +62,7 @@ def test_interleaved_threads_hide_a_latency_that_one_thread_waits_for():
 
 
 def test_threads_together_retire_no_more_than_the_width():
-    adds = loop(ADDS)
+    adds = loop(ADDS, trips=400)
     both = run_core(SMT, adds, adds)
     assert 3 < both.ipc <= SMT.width
 
