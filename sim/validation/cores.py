@@ -30,8 +30,9 @@ class CoresSuite:
     Models: cycles of each configuration over those of the program's first row; cycles of several
     cores over those of one, on the same interconnect.
     Ignores: absolute cycles, which the peer's authors do not vouch for; counts of misses; the
-    peer's prefetchers. Two things of the peer's in-order cores are inferred from its runs, for all
-    of them alike: the cycles until a load is used, and that control flow ends a cycle's issue.
+    peer's prefetches into the second level, and of stores and fetches. Two things of the peer's
+    in-order cores are inferred from its runs, for all of them alike: the cycles until a load is
+    used, and that control flow ends a cycle's issue.
     Source: rvsim 2.1.0, github.com/willmccallion/rvsim.
     """
 

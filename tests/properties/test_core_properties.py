@@ -10,6 +10,8 @@ from sim.cpu.riscv import assemble, execute
 BASE = load_core("ooo-w4-rob128-gshare").model_dump()
 REGISTERS = ("a0", "a1", "a2", "a3", "t0", "t1")
 LINES = 6
+FAR = 64 * 9 * 14 + 64
+"""Bytes that the longest walk of a random program may cover."""
 REGISTER = st.sampled_from(REGISTERS)
 OFFSET = st.integers(0, 8 * LINES - 1).map(lambda word: 8 * word)
 
@@ -30,6 +32,9 @@ PLAIN = st.one_of(
         st.integers(1, 3),
     ),
     st.just("call helper"),
+    st.builds(
+        lambda d, b: f"ld {d}, 0(s2)\naddi s2, s2, {b}", REGISTER, st.sampled_from([-8, 8, 64])
+    ),
 )
 SLOW = st.one_of(PLAIN, three("div"), st.just("fence"), st.just("amoadd.d a0, a1, (s0)"))
 
@@ -37,10 +42,10 @@ SLOW = st.one_of(PLAIN, three("div"), st.just("fence"), st.just("amoadd.d a0, a1
 def programs(lines):
     return st.builds(
         lambda body, trips: (
-            "la s0, data\nli s1, "
+            "la s0, data\naddi s2, s0, 128\nli s1, "
             f"{trips}\nloop:\n" + "\n".join(body) + "\naddi s1, s1, -1\nbnez s1, loop\n"
             "li a7, 93\necall\nhelper: addi a1, a1, 5\nret\n"
-            f".data\n.p2align 6\ndata: .zero {64 * LINES}\n"
+            f".data\n.p2align 6\n.zero {FAR}\ndata: .zero {64 * LINES + FAR}\n"
         ),
         st.lists(lines, min_size=1, max_size=14),
         st.integers(1, 9),
@@ -55,6 +60,14 @@ SCHEMES = st.sampled_from(
         {"scheme": "tage", "tag_bits": [5, 6], "history_lengths": [3, 7], "tagged_bits": 4},
         {"scheme": "perfect"},
     ]
+)
+
+
+PREFETCHERS = st.none() | st.builds(
+    lambda entries, lines, page: {"entries": entries, "lines": lines, "page_bytes": page},
+    st.sampled_from([1, 3, 32]),
+    st.integers(1, 3),
+    st.sampled_from([None, 128, 4096]),
 )
 
 
@@ -83,8 +96,24 @@ def cores(draw, *, simple=False):
         "memory_line_cycles": 0 if simple else draw(st.integers(0, 20)),
         "outstanding_misses": 64 if simple else draw(st.integers(1, 4)),
         "memory_cycles": draw(st.sampled_from([5, 100])),
+        "load_prefetcher": None if simple else draw(PREFETCHERS),
     }
     return CoreSpec.model_validate(spec)
+
+
+@st.composite
+def threaded(draw):
+    """A core of two or three threads."""
+    spec = draw(cores()).model_dump()
+    spec["threads"] = draw(st.integers(2, 3))
+    spec["fetch_policy"] = draw(st.sampled_from(["icount", "round-robin"]))
+    spec["partitioned"] = draw(st.booleans())
+    for key in ("reorder_buffer", "issue_queue", "load_queue", "store_buffer"):
+        spec[key] = max(spec[key], spec["threads"])
+    return CoreSpec.model_validate(spec)
+
+
+COLUMNS = ("fetched", "renamed", "issued", "done", "retired")
 
 
 def executed(text):
@@ -102,9 +131,54 @@ def test_both_engines_put_every_instruction_into_the_same_cycles(spec, text):
         run_core(spec, execution, engine=engine, stream=stream).timing
         for engine in ("readable", "compiled")
     )
-    for column in ("fetched", "renamed", "issued", "done", "retired"):
+    for column in COLUMNS:
         assert getattr(readable, column).tolist() == getattr(compiled, column).tolist(), column
     assert readable.stack == compiled.stack
+
+
+@given(threaded(), st.lists(programs(SLOW), min_size=1, max_size=3))
+@settings(deadline=None, max_examples=40)
+def test_both_engines_agree_on_threads_and_share_the_width_among_them(spec, texts):
+    executions = [executed(text) for text in texts[: spec.threads]]
+    stream = make_stream(spec, *executions)
+    guess = make_stream(spec, *executions, engine="readable").guess
+    assert stream.guess.tolist() == guess.tolist()
+    readable, compiled = (
+        run_core(spec, *executions, engine=engine, stream=stream).timing
+        for engine in ("readable", "compiled")
+    )
+    for column in COLUMNS:
+        assert getattr(readable, column).tolist() == getattr(compiled, column).tolist(), column
+    assert readable.stacks == compiled.stacks
+    assert np.bincount(compiled.retired).max() <= spec.width
+    assert np.bincount(compiled.issued).max() <= spec.width
+    assert np.bincount(compiled.renamed).max() <= spec.width
+    for thread, stack in enumerate(compiled.stacks):
+        own = compiled.retired[stream.starts[thread] : stream.starts[thread + 1]]
+        assert (np.diff(own) >= 0).all()
+        assert stack.total == own[-1] + 1
+        assert stack.busy == len(set(own.tolist()))
+
+
+@given(cores(), programs(SLOW), st.sampled_from(["icount", "round-robin"]))
+@settings(deadline=None, max_examples=40)
+def test_one_thread_alone_takes_the_cycles_of_a_core_of_one_thread(spec, text, policy):
+    execution = executed(text)
+    shared = {**spec.model_dump(), "threads": 4, "fetch_policy": policy}
+    alone = run_core(spec, execution).timing
+    among = run_core(CoreSpec.model_validate(shared), execution).timing
+    for column in COLUMNS:
+        assert getattr(alone, column).tolist() == getattr(among, column).tolist(), column
+    assert alone.stacks == among.stacks
+
+
+@given(cores(), programs(SLOW))
+@settings(deadline=None, max_examples=15)
+def test_the_same_run_again_takes_the_same_cycles(spec, text):
+    first, second = (run_core(spec, executed(text)).timing for _ in range(2))
+    for column in COLUMNS:
+        assert getattr(first, column).tolist() == getattr(second, column).tolist(), column
+    assert first.stack == second.stack
 
 
 @given(cores(), programs(SLOW))
@@ -144,3 +218,14 @@ def test_a_wider_core_is_never_slower(spec, text):
     execution = executed(text)
     wider = CoreSpec.model_validate({**spec.model_dump(), "width": 2 * spec.width})
     assert run_core(wider, execution).cycles <= run_core(spec, execution).cycles
+
+
+@given(cores(simple=True), programs(PLAIN))
+@settings(deadline=None, max_examples=60)
+def test_a_larger_reorder_buffer_is_never_slower(spec, text):
+    """Oldest first on pipelined units: what comes in earlier delays nothing that is older."""
+    execution = executed(text)
+    larger = {**spec.model_dump(), "reorder_buffer": 2 * spec.reorder_buffer}
+    assert run_core(CoreSpec.model_validate(larger), execution).cycles <= (
+        run_core(spec, execution).cycles
+    )

@@ -9,24 +9,59 @@ from numba import njit
 from sim.cpu.cores.compiled_parts import (
     ADDRESS,
     ADDRESSES,
+    ALL_HELD,
+    ALL_LOADS,
+    ALL_QUEUED,
+    ALL_STORES,
+    BEGIN,
+    CONTROL_UNIT,
+    DONE,
+    END,
+    FETCH_AT,
+    FETCHED,
+    FREED,
     FRONT,
+    GROUP,
     HIT,
+    ICOUNT,
     IN_ORDER,
+    ISSUED,
+    LAST_GROUP,
+    LATE,
     LATE_FETCH,
     LEVELS,
+    LOAD,
     LOAD_PORTS,
     LOADS,
-    MISSES,
+    NEXT_FETCH,
+    NEXT_RENAME,
+    NEXT_RETIRE,
+    OWN_LOADS,
+    OWN_STORES,
+    PARTITIONED,
     QUEUE,
+    QUEUED,
     REDIRECT,
+    RENAME_AT,
+    RENAMED,
     REORDER,
+    RETIRED,
+    RIGHT,
+    SENT,
     SQUASH,
+    STOPPED,
+    STORE,
     STORE_PORTS,
+    STORED,
     STORES,
     WIDTH,
-    core_numbers,
+    WRONG,
+    can_take,
     data_at,
     least,
+    make_core,
+    owner_of,
+    places,
     ready,
 )
 from sim.cpu.cores.engine import Timing
@@ -37,11 +72,8 @@ from sim.stalls import CycleStack, StallCause
 
 Ints = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
-
-CONTROL_UNIT, LOAD, STORE = 6, 7, 8
-"""As Unit."""
-RIGHT, LATE, WRONG = 0, 1, 2
-"""As Guess."""
+DATA, STRUCTURAL, CONTROL, CACHE, DRAM, FILLING, SYNCHRONISED, BUSY = range(8)
+"""Columns of the table of cycles."""
 CAUSES = (
     StallCause.DATA_DEPENDENCY,
     StallCause.STRUCTURAL,
@@ -51,54 +83,28 @@ CAUSES = (
     StallCause.FILL_DRAIN,
     StallCause.SYNCHRONISATION,
 )
-DATA, STRUCTURAL, CONTROL, CACHE, DRAM, FILLING, SYNCHRONISED, BUSY = range(8)
+"""In the order of the columns of the table of cycles."""
 
 
 def run_compiled(spec: CoreSpec, stream: Stream) -> Timing:
     """Time a stream on a core; as SuperscalarCore.run."""
-    units = spec.units
-    own = (
-        units.alu,
-        units.multiply,
-        units.divide,
-        units.float_add,
-        units.float_multiply,
-        units.float_divide,
-        units.branch,
-    )
-    numbers = core_numbers(spec)
-    times = np.full((5, len(stream)), NEVER, dtype=np.int64)
-    cycles = np.zeros(BUSY + 1, dtype=np.int64)
-    _clock(
-        numbers,
-        np.array([[u.count, u.latency_cycles, u.pipelined] for u in own], dtype=np.int64),
-        np.cumsum([level.hit_cycles for level in spec.memory.levels], dtype=np.int64),
-        stream.unit,
-        stream.alone,
-        stream.producers,
-        stream.guess,
-        stream.groups,
-        stream.fetch_stall,
-        stream.fill,
-        stream.fill_level,
-        times,
-        cycles,
-    )
+    core = make_core(spec, stream, BUSY + 1)
+    _clock(*core)
     return Timing(
-        fetched=times[0],
-        renamed=times[1],
-        issued=times[2],
-        done=times[3],
-        retired=times[4],
-        stack=CycleStack(
-            busy=int(cycles[BUSY]),
-            stalls=dict(zip(CAUSES, cycles[:BUSY].tolist(), strict=True)),
+        fetched=core.times[FETCHED],
+        renamed=core.times[RENAMED],
+        issued=core.times[ISSUED],
+        done=core.times[DONE],
+        retired=core.times[RETIRED],
+        stacks=tuple(
+            CycleStack(busy=row[BUSY], stalls=dict(zip(CAUSES, row[:BUSY], strict=True)))
+            for row in core.cycles.tolist()
         ),
     )
 
 
 @njit(cache=True)
-def _clock(  # noqa: C901, PLR0912, PLR0915, PLR0917 - one loop, for speed
+def _clock(  # noqa: C901, PLR0912, PLR0915, PLR0917 - one loop over a core's tables, for speed
     numbers: Ints,
     pool: Ints,
     upto: Ints,
@@ -110,86 +116,102 @@ def _clock(  # noqa: C901, PLR0912, PLR0915, PLR0917 - one loop, for speed
     fetch_stall: Ints,
     fill: Ints,
     fill_level: Ints,
+    asks: Ints,
+    prefetches: Ints,
+    owner: Ints,
     times: Ints,
+    threads: Ints,
+    shared: Ints,
     cycles: Ints,
+    arrives: Ints,
+    busy_until: Ints,
+    unit_free: Ints,
+    ports: Ints,
+    queue: Ints,
+    unready: Ints,
+    left: Ints,
+    retired_stores: Ints,
 ) -> None:
-    """Clock the core until everything has retired; fills `times` and `cycles` by cause."""
-    fetched, renamed, issued, done, retired = times[0], times[1], times[2], times[3], times[4]
-    count, width, in_order = len(unit), int(numbers[WIDTH]), numbers[IN_ORDER] == 1
-    arrives = np.full(len(fill_level), NEVER, dtype=np.int64)
-    busy_until = np.zeros(numbers[MISSES], dtype=np.int64)
-    memory_free = np.zeros(1, dtype=np.int64)
-    unit_free = np.zeros((len(pool), 16), dtype=np.int64)
-    ports = np.zeros(STORE + 1, dtype=np.int64)
-    queue = np.zeros(numbers[QUEUE], dtype=np.int64)
-    left = np.full(count, NEVER, dtype=np.int64)
-    retired_stores = np.zeros(count + 1, dtype=np.int64)
-    drained, freed, stored = 0, 0, 0  # of the retired stores: sent, gone, all
-    queued, loads, stores = 0, 0, 0
-    next_fetch, next_rename, next_retire, group = 0, 0, 0, 0
-    fetch_at, rename_at, now = 0, 0, 0
-    while next_retire < count:
-        # Retire.
-        gone = 0
-        while gone < width and next_retire < next_rename and done[next_retire] <= now:
-            retired[next_retire] = now
-            if unit[next_retire] == LOAD:
-                loads -= 1
-            elif unit[next_retire] == STORE:
-                retired_stores[stored] = next_retire
-                stored += 1
-            next_retire += 1
-            gone += 1
-        if gone:
-            cycles[BUSY] += 1
-        elif next_retire == next_rename:
-            before = max(next_retire - 1, 0)
-            if guess[before] != RIGHT:
-                cycles[CONTROL] += 1
-            elif alone[next_retire] or alone[before]:
-                cycles[SYNCHRONISED] += 1
+    """Clock a core, as its fields come, until everything has retired."""
+    now = 0
+    while True:
+        # Retire, thread by thread, and say why a thread could not.
+        room, running = numbers[WIDTH], False
+        for turn in range(len(threads)):
+            thread = (now + turn) % len(threads) if len(threads) > 1 else 0
+            gone, oldest = 0, threads[thread, NEXT_RETIRE]
+            if oldest == threads[thread, END]:
+                continue
+            running, last = True, threads[thread, NEXT_RENAME]
+            while gone < room and oldest < last and times[DONE, oldest] <= now:
+                times[RETIRED, oldest] = now
+                if unit[oldest] == LOAD:
+                    threads[thread, OWN_LOADS] -= 1
+                    shared[ALL_LOADS] -= 1
+                elif unit[oldest] == STORE:
+                    retired_stores[shared[STORED]] = oldest
+                    shared[STORED] += 1
+                oldest += 1
+                gone += 1
+            threads[thread, NEXT_RETIRE] = oldest
+            shared[ALL_HELD] -= gone
+            room -= gone
+            if gone:
+                cycles[thread, BUSY] += 1
+                continue
+            if oldest == threads[thread, NEXT_RENAME]:
+                before = max(oldest - 1, threads[thread, BEGIN])
+                since = times[FETCHED, oldest] + numbers[FRONT]
+                if threads[thread, NEXT_FETCH] == oldest:
+                    since = threads[thread, FETCH_AT]
+                if guess[before] != RIGHT:
+                    why = CONTROL
+                elif alone[oldest] or alone[before]:
+                    why = SYNCHRONISED
+                elif fetch_stall[oldest]:
+                    why = CACHE
+                else:
+                    why = STRUCTURAL if since < now else FILLING
+            elif times[DONE, oldest] <= now:
+                why = STRUCTURAL
+            elif times[DONE, oldest] == NEVER:
+                waits = not ready(producers, unready, times, oldest, now)
+                why = DATA if waits else STRUCTURAL
             else:
-                cycles[CACHE if fetch_stall[next_retire] else FILLING] += 1
-        elif done[next_retire] == NEVER:
-            waited = not ready(producers, done, next_retire, now)
-            cycles[DATA if waited else STRUCTURAL] += 1
-        else:
-            usual = issued[next_retire] + numbers[ADDRESS] + numbers[HIT]
-            if unit[next_retire] == LOAD and done[next_retire] > usual:
-                slow = fill_level[fill[next_retire]] == numbers[LEVELS]
-                cycles[DRAM if slow else CACHE] += 1
-            else:
-                cycles[DATA] += 1
+                usual = times[ISSUED, oldest] + numbers[ADDRESS] + numbers[HIT]
+                why = DATA
+                if unit[oldest] == LOAD and times[DONE, oldest] > usual:
+                    why = DRAM if fill_level[fill[oldest]] == numbers[LEVELS] else CACHE
+            cycles[thread, why] += 1
+        if not running:
+            break
         # Drain the store buffer.
-        while freed < drained and left[retired_stores[freed]] <= now:
-            freed += 1
-            stores -= 1
-        if drained < stored:
-            store = retired_stores[drained]
-            if arrives[fill[store]] < NEVER or busy_until[least(busy_until)] <= now:
+        while shared[FREED] < shared[SENT] and left[retired_stores[shared[FREED]]] <= now:
+            threads[owner_of(owner, retired_stores[shared[FREED]]), OWN_STORES] -= 1
+            shared[ALL_STORES] -= 1
+            shared[FREED] += 1
+        if shared[SENT] < shared[STORED]:
+            store = retired_stores[shared[SENT]]
+            if can_take(arrives, busy_until, fill[store], now):
                 left[store] = data_at(
-                    fill[store],
-                    now,
-                    numbers,
-                    upto,
-                    fill_level,
-                    arrives,
-                    busy_until,
-                    memory_free,
+                    fill[store], now, numbers, upto, fill_level, arrives, busy_until, shared
                 )
-                drained += 1
+                shared[SENT] += 1
         # Issue, oldest first.
         for number in range(len(pool)):
             ports[number] = pool[number, 0]
         ports[LOAD], ports[STORE] = numbers[LOAD_PORTS], numbers[STORE_PORTS]
-        addresses, room, kept, place = int(numbers[ADDRESSES]), int(width), 0, 0
-        while place < queued:
+        addresses, room, in_order = numbers[ADDRESSES], numbers[WIDTH], numbers[IN_ORDER] == 1
+        queued, kept, place = shared[ALL_QUEUED], 0, 0
+        while place < queued and room:
             number = queue[place]
-            own = unit[number]
-            touches = own >= LOAD
+            place += 1
+            own, thread = unit[number], owner_of(owner, number)
             finish = NEVER
-            free = ports[own] > 0 and (addresses > 0 or not touches)
-            if free and ready(producers, done, number, now):
+            free = ports[own] > 0 and (addresses > 0 or own < LOAD)
+            if in_order and threads[thread, STOPPED] == now:
+                free = False
+            if free and ready(producers, unready, times, number, now):
                 if own == STORE:
                     finish = now + numbers[ADDRESS]
                 elif own == LOAD:
@@ -197,7 +219,7 @@ def _clock(  # noqa: C901, PLR0912, PLR0915, PLR0917 - one loop, for speed
                     store = producers[number, producers.shape[1] - 1]
                     if store >= 0 and left[store] > now:
                         finish = reached + numbers[HIT]
-                    elif arrives[fill[number]] < NEVER or busy_until[least(busy_until)] <= now:
+                    elif can_take(arrives, busy_until, fill[number], now):
                         finish = data_at(
                             fill[number],
                             reached,
@@ -206,79 +228,118 @@ def _clock(  # noqa: C901, PLR0912, PLR0915, PLR0917 - one loop, for speed
                             fill_level,
                             arrives,
                             busy_until,
-                            memory_free,
+                            shared,
                         )
+                    if finish < NEVER and len(asks):
+                        for ask in range(asks[number], asks[number + 1]):
+                            wanted = prefetches[ask]
+                            if arrives[wanted] == NEVER and places(busy_until, reached) > 1:
+                                data_at(
+                                    wanted,
+                                    reached,
+                                    numbers,
+                                    upto,
+                                    fill_level,
+                                    arrives,
+                                    busy_until,
+                                    shared,
+                                )
                 else:
                     best = least(unit_free[own, : pool[own, 0]])
                     if unit_free[own, best] <= now:
-                        held = 1 if pool[own, 2] else pool[own, 1]
-                        unit_free[own, best] = now + held
+                        unit_free[own, best] = now + (1 if pool[own, 2] else pool[own, 1])
                         finish = now + pool[own, 1]
-            place += 1
-            if finish == NEVER:
+            if finish < NEVER:
+                times[ISSUED, number], times[DONE, number] = now, finish
+                threads[thread, QUEUED] -= 1
+                room -= 1
+                ports[own] -= 1
+                if own >= LOAD:
+                    addresses -= 1
+                if guess[number] == WRONG:
+                    squash = times[DONE, number] + numbers[REDIRECT]
+                    threads[thread, FETCH_AT] = squash + 1
+                    if numbers[SQUASH]:
+                        since = times[RENAMED, number] + 1
+                        space = numbers[REORDER] - (number + 1 - threads[thread, NEXT_RETIRE])
+                        wrong = min(max(squash - since, 0) * numbers[WIDTH], space)
+                        threads[thread, RENAME_AT] = squash + -(-wrong // numbers[SQUASH]) + 1
+            else:
                 queue[kept] = number
                 kept += 1
-                if in_order:
+            if in_order and (finish == NEVER or own == CONTROL_UNIT):
+                threads[thread, STOPPED] = now
+                if len(threads) == 1:
                     break
+        if kept < place:
+            while place < queued:
+                queue[kept] = queue[place]
+                kept += 1
+                place += 1
+            shared[ALL_QUEUED] = kept
+        # Rename, thread by thread.
+        room, parted = numbers[WIDTH], numbers[PARTITIONED] == 1
+        for turn in range(len(threads)):
+            thread = (now + turn) % len(threads) if len(threads) > 1 else 0
+            number, end = threads[thread, NEXT_RENAME], threads[thread, NEXT_FETCH]
+            if now < threads[thread, RENAME_AT]:
                 continue
-            issued[number], done[number] = now, finish
-            room -= 1
-            ports[own] -= 1
-            if touches:
-                addresses -= 1
-            if guess[number] == WRONG:
-                squash = finish + numbers[REDIRECT]
-                fetch_at = squash + 1
-                if numbers[SQUASH]:
-                    since = renamed[number] + 1
-                    space = numbers[REORDER] - (number + 1 - next_retire)
-                    wrong = min(max(squash - since, 0) * width, space)
-                    rename_at = squash + -(-wrong // numbers[SQUASH]) + 1
-            if not room or (in_order and own == CONTROL_UNIT):
-                break
-        while place < queued:
-            queue[kept] = queue[place]
-            kept += 1
-            place += 1
-        queued = kept
-        # Rename.
-        room = width if now >= rename_at else 0
-        while room and next_rename < next_fetch:
-            number = next_rename
-            held = number - next_retire
-            if fetched[number] + numbers[FRONT] > now:
-                break
-            if alone[number] and (held or stores):
-                break
-            if held and alone[number - 1]:
-                break
-            if held >= numbers[REORDER] or queued >= numbers[QUEUE]:
-                break
-            if unit[number] == LOAD:
-                if loads >= numbers[LOADS]:
+            while room and number < end and times[FETCHED, number] + numbers[FRONT] <= now:
+                own, held = unit[number], number - threads[thread, NEXT_RETIRE]
+                if alone[number] and (held or threads[thread, OWN_STORES]):
                     break
-                loads += 1
-            elif unit[number] == STORE:
-                if stores >= numbers[STORES]:
+                if held and alone[number - 1]:
                     break
-                stores += 1
-            renamed[number] = now
-            queue[queued] = number
-            queued += 1
-            next_rename += 1
-            room -= 1
-        # Fetch.
-        if now >= fetch_at and group < len(groups) - 1:
-            first, end = groups[group], groups[group + 1]
-            if next_fetch - next_rename <= width * numbers[FRONT]:
-                stall = fetch_stall[first]
-                for number in range(first, end):
-                    fetched[number] = now + stall
-                next_fetch = end
-                group += 1
-                fetch_at = now + stall + 1
-                if guess[end - 1] == WRONG:
-                    fetch_at = NEVER
-                elif guess[end - 1] == LATE:
-                    fetch_at += numbers[LATE_FETCH]
+                if (held if parted else shared[ALL_HELD]) >= numbers[REORDER]:
+                    break
+                if (threads[thread, QUEUED] if parted else shared[ALL_QUEUED]) >= numbers[QUEUE]:
+                    break
+                if own == LOAD:
+                    if (threads[thread, OWN_LOADS] if parted else shared[ALL_LOADS]) >= numbers[
+                        LOADS
+                    ]:
+                        break
+                    threads[thread, OWN_LOADS] += 1
+                    shared[ALL_LOADS] += 1
+                elif own == STORE:
+                    stores = threads[thread, OWN_STORES] if parted else shared[ALL_STORES]
+                    if stores >= numbers[STORES]:
+                        break
+                    threads[thread, OWN_STORES] += 1
+                    shared[ALL_STORES] += 1
+                times[RENAMED, number] = now
+                queue[shared[ALL_QUEUED]] = number
+                shared[ALL_QUEUED] += 1
+                shared[ALL_HELD] += 1
+                threads[thread, QUEUED] += 1
+                number += 1
+                room -= 1
+            threads[thread, NEXT_RENAME] = number
+        # Fetch a group of one thread.
+        best, fewest = -1, NEVER
+        for turn in range(len(threads)):
+            thread = (now + turn) % len(threads) if len(threads) > 1 else 0
+            able = now >= threads[thread, FETCH_AT]
+            in_front = threads[thread, NEXT_FETCH] - threads[thread, NEXT_RENAME]
+            if in_front > numbers[WIDTH] * numbers[FRONT]:
+                able = False
+            if able and threads[thread, GROUP] < threads[thread, LAST_GROUP]:
+                waiting = in_front + threads[thread, QUEUED] if numbers[ICOUNT] else 0
+                if waiting < fewest:
+                    best, fewest = thread, waiting
+        if best < 0:
+            now += 1
+            continue
+        group = threads[best, GROUP]
+        first, end = groups[group], groups[group + 1]
+        fetched = now + fetch_stall[first]
+        for number in range(first, end):
+            times[FETCHED, number] = fetched
+        threads[best, NEXT_FETCH] = end
+        threads[best, GROUP] += 1
+        threads[best, FETCH_AT] = fetched + 1
+        if guess[end - 1] == WRONG:
+            threads[best, FETCH_AT] = NEVER
+        elif guess[end - 1] == LATE:
+            threads[best, FETCH_AT] += numbers[LATE_FETCH]
         now += 1

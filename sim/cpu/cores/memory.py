@@ -15,8 +15,10 @@ class Memory:
     """The first data cache's fills and what is behind it, as a core's accesses meet them.
 
     Models: latencies by the level that has a line; accesses that join a fill under way; a bounded
-    number of fills; memory that is busy with each line.
-    Ignores: write-backs, banks and ports of lower levels, prefetching, address translation.
+    number of fills; memory that is busy with each line; prefetches of loads, which are dropped
+    where they would take the last place.
+    Ignores: write-backs, banks and ports of lower levels, prefetchers of the caches and into lower
+    levels, address translation.
     Source: Kroft, Lockup-Free Instruction Fetch/Prefetch Cache Organization, ISCA 1981.
     """
 
@@ -39,6 +41,16 @@ class Memory:
         if self._arrives[fill] == NEVER:
             self._arrives[fill] = self._fetch(int(self.stream.fill_level[fill]), now)
         return int(max(now + self.hit_cycles, self._arrives[fill]))
+
+    def prefetch(self, load: int, now: int) -> None:
+        """Start the fills that a load asks for ahead of time, while two places are free."""
+        if not len(self.stream.asks):
+            return
+        begin, end = self.stream.asks[load : load + 2]
+        for fill in self.stream.prefetches[begin:end].tolist():
+            free = sum(busy <= now for busy in self._busy_until)
+            if self._arrives[fill] == NEVER and free > 1:
+                self._arrives[fill] = self._fetch(int(self.stream.fill_level[fill]), now)
 
     def slow(self, access: int) -> bool:
         """Whether main memory has the access's line."""
@@ -65,20 +77,14 @@ class StoreBuffer:
     Source: Hennessy and Patterson, Computer Architecture, 6th edition, section 3.6.
     """
 
-    def __init__(self, memory: Memory, places: int) -> None:
+    def __init__(self, memory: Memory) -> None:
         self._memory = memory
-        self._places = places
         self._waiting: deque[int] = deque()
         self._sent: deque[int] = deque()
-        self.held = 0
-        """Places taken."""
+        self.held = [0] * memory.stream.threads
+        """Places that each thread has taken."""
         self.left: dict[int, int] = {}
         """When each store sent had reached the cache."""
-
-    @property
-    def full(self) -> bool:
-        """Whether a store has to wait in rename."""
-        return self.held >= self._places
 
     def retire(self, store: int) -> None:
         """Let a store go to the cache."""
@@ -86,10 +92,9 @@ class StoreBuffer:
 
     def drain(self, now: int) -> None:
         """Free places and send the oldest retired store; a step of the clock."""
-        while self._sent and self._sent[0] <= now:
-            self._sent.popleft()
-            self.held -= 1
+        while self._sent and self.left[self._sent[0]] <= now:
+            self.held[self._memory.stream.thread_of(self._sent.popleft())] -= 1
         if self._waiting and self._memory.can_take(self._waiting[0], now):
             store = self._waiting.popleft()
             self.left[store] = self._memory.data_at(store, now)
-            self._sent.append(self.left[store])
+            self._sent.append(store)

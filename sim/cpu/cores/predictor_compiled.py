@@ -21,6 +21,7 @@ BRANCH, JUMP, INDIRECT = 0, 1, 2
 
 def guesses(  # noqa: PLR0917 - columns of a trace
     spec: BranchSpec,
+    threads: int,
     address: Ints,
     kind: Ints,
     target: Ints,
@@ -28,19 +29,21 @@ def guesses(  # noqa: PLR0917 - columns of a trace
     taken: Flags,
     links: Flags,
     returns: Flags,
+    thread: Ints,
 ) -> Ints:
     """Return a Guess for each control flow instruction, in order; as BranchUnit."""
     if spec.scheme == "perfect":
         return np.zeros(len(address), dtype=np.int64)
     branches = kind == BRANCH
+    columns = (address, branches, taken, thread, threads)
     if spec.scheme == "gshare":
-        guessed = _gshare(address, branches, taken, spec.table_bits, spec.history_bits)
+        guessed = _gshare(*columns, spec.table_bits, spec.history_bits)
     elif spec.scheme == "tournament":
-        guessed = _tournament(address, branches, taken, spec.table_bits, spec.local_bits)
+        guessed = _tournament(*columns, spec.table_bits, spec.local_bits)
     elif spec.scheme == "tage":
         lengths = np.array(spec.history_lengths, dtype=np.int64)
         tags = np.array(spec.tag_bits, dtype=np.int64)
-        guessed = _tage(address, branches, taken, spec.table_bits, spec.tagged_bits, lengths, tags)
+        guessed = _tage(*columns, spec.table_bits, spec.tagged_bits, lengths, tags)
     else:
         guessed = np.zeros(len(address), dtype=np.bool_)
     known = _known_targets(
@@ -51,6 +54,8 @@ def guesses(  # noqa: PLR0917 - columns of a trace
         taken,
         links,
         returns,
+        thread,
+        threads,
         spec.targets // spec.target_ways,
         spec.target_ways,
         spec.return_stack,
@@ -67,55 +72,71 @@ def _moved(counter: int, up: bool, most: int) -> int:
 
 
 @njit(cache=True)
-def _gshare(
-    address: Ints, branches: Flags, taken: Flags, table_bits: int, history_bits: int
+def _gshare(  # noqa: PLR0917 - columns of a trace, then the sizes of the tables
+    address: Ints,
+    branches: Flags,
+    taken: Flags,
+    thread: Ints,
+    threads: int,
+    table_bits: int,
+    history_bits: int,
 ) -> Flags:
     mask, history_mask = (1 << table_bits) - 1, (1 << history_bits) - 1
     counters = np.ones(mask + 1, dtype=np.int64)
     guessed = np.zeros(len(address), dtype=np.bool_)
-    history = 0
+    histories = np.zeros(threads, dtype=np.int64)
     for i in range(len(address)):
+        history = histories[thread[i]]
         if branches[i]:
             place = (address[i] >> 1 ^ history) & mask
             guessed[i] = counters[place] >= 2
             counters[place] = _moved(counters[place], taken[i], 3)
-        history = (history << 1 | (taken[i] or not branches[i])) & history_mask
+        history = history << 1 | (taken[i] or not branches[i])
+        histories[thread[i]] = history & history_mask
     return guessed
 
 
 @njit(cache=True)
-def _tournament(
-    address: Ints, branches: Flags, taken: Flags, table_bits: int, local_bits: int
+def _tournament(  # noqa: PLR0917 - columns of a trace, then the sizes of the tables
+    address: Ints,
+    branches: Flags,
+    taken: Flags,
+    thread: Ints,
+    threads: int,
+    table_bits: int,
+    local_bits: int,
 ) -> Flags:
     mask, local_mask = (1 << table_bits) - 1, (1 << local_bits) - 1
     overall, choice = np.zeros(mask + 1, dtype=np.int64), np.zeros(mask + 1, dtype=np.int64)
-    histories, local = np.zeros(local_mask + 1, np.int64), np.zeros(local_mask + 1, np.int64)
+    patterns, local = np.zeros(local_mask + 1, np.int64), np.zeros(local_mask + 1, np.int64)
     guessed = np.zeros(len(address), dtype=np.bool_)
-    history = 0
+    histories = np.zeros(threads, dtype=np.int64)
     for i in range(len(address)):
+        history = histories[thread[i]]
         if branches[i]:
             place = address[i] >> 1 & local_mask
-            pattern = histories[place]
+            pattern = patterns[place]
             by_global, by_local = overall[history] >= 2, local[pattern] >= 2
             guessed[i] = by_global if choice[history] >= 2 else by_local
             if by_global != by_local:
                 choice[history] = _moved(choice[history], by_global == taken[i], 3)
             overall[history] = _moved(overall[history], taken[i], 3)
             local[pattern] = _moved(local[pattern], taken[i], 3)
-            histories[place] = (pattern << 1 | taken[i]) & local_mask
-        history = (history << 1 | (taken[i] or not branches[i])) & mask
+            patterns[place] = (pattern << 1 | taken[i]) & local_mask
+        histories[thread[i]] = (history << 1 | (taken[i] or not branches[i])) & mask
     return guessed
 
 
-@njit(cache=True)
-def _folded(outcomes: Flags, now: int, length: int, bits: int) -> int:
-    """Return the last outcomes folded to some bits; the newest is the lowest bit."""
-    folded = 0
-    if bits:
-        for age in range(min(length, now)):
-            if outcomes[now - 1 - age]:
-                folded ^= 1 << age % bits
-    return folded
+@njit(cache=True, inline="always")
+def _refolded(folded: int, bits: int, newest: int, oldest: int, length: int) -> int:
+    """Return a folded history after one outcome: turned by a bit, one taken in, one let go.
+
+    The newest outcome is the lowest bit; an outcome of age a stands at bit a modulo `bits`.
+    """
+    if bits == 0:
+        return 0
+    turned = (folded << 1 | folded >> (bits - 1)) & ((1 << bits) - 1)
+    return turned ^ newest ^ (oldest << length % bits)
 
 
 @njit(cache=True)
@@ -123,6 +144,8 @@ def _tage(  # noqa: C901, PLR0917 - one predictor, compiled
     address: Ints,
     branches: Flags,
     taken: Flags,
+    thread: Ints,
+    threads: int,
     table_bits: int,
     bits: int,
     lengths: Ints,
@@ -134,23 +157,24 @@ def _tage(  # noqa: C901, PLR0917 - one predictor, compiled
     counters = np.zeros((tables, mask + 1), dtype=np.int64)
     useful = np.zeros((tables, mask + 1), dtype=np.int64)
     guessed = np.zeros(len(address), dtype=np.bool_)
-    outcomes = taken | ~branches
+    longest = lengths[tables - 1]
+    past = np.zeros((threads, longest), dtype=np.int64)  # a ring of each thread's last outcomes
+    passed = np.zeros(threads, dtype=np.int64)
+    folded = np.zeros((threads, tables, 3), dtype=np.int64)  # for the place, and twice for the tag
     number, tag = np.zeros(tables, dtype=np.int64), np.zeros(tables, dtype=np.int64)
     doubt = 0
     for i in range(len(address)):
+        own_folded = folded[thread[i]]
         if not branches[i]:
+            _shift(past, passed, thread[i], own_folded, 1, bits, lengths, tag_bits)
             continue
         here, place = address[i] >> 1, address[i] >> 1 & (1 << table_bits) - 1
         provider, other = -1, base[place] >= 2
         own = other
         for t in range(tables):
-            number[t] = (
-                here ^ address[i] >> 1 + bits ^ _folded(outcomes, i, lengths[t], bits)
-            ) & mask
-            wide = tag_bits[t]
-            folded = _folded(outcomes, i, lengths[t], wide)
-            folded ^= _folded(outcomes, i, lengths[t], wide - 1) << 1
-            tag[t] = (here ^ folded) & (1 << wide) - 1
+            number[t] = (here ^ address[i] >> 1 + bits ^ own_folded[t, 0]) & mask
+            tag[t] = here ^ own_folded[t, 1] ^ own_folded[t, 2] << 1
+            tag[t] &= (1 << tag_bits[t]) - 1
             if tags[t, number[t]] == tag[t]:
                 other = own
                 provider, own = t, counters[t, number[t]] >= 4
@@ -176,7 +200,31 @@ def _tage(  # noqa: C901, PLR0917 - one predictor, compiled
                     useful[t, at] = 0
                     break
                 useful[t, at] -= 1
+        _shift(past, passed, thread[i], own_folded, int(taken[i]), bits, lengths, tag_bits)
     return guessed
+
+
+@njit(cache=True, inline="always")
+def _shift(  # noqa: PLR0917 - a thread's histories and their sizes
+    past: Ints,
+    passed: Ints,
+    thread: int,
+    folded: Ints,
+    newest: int,
+    bits: int,
+    lengths: Ints,
+    tag_bits: Ints,
+) -> None:
+    """Take one outcome into all of a thread's folded histories."""
+    longest, now = past.shape[1], passed[thread]
+    for t in range(len(lengths)):
+        length, wide = lengths[t], tag_bits[t]
+        oldest = past[thread, (now - length) % longest]
+        folded[t, 0] = _refolded(folded[t, 0], bits, newest, oldest, length)
+        folded[t, 1] = _refolded(folded[t, 1], wide, newest, oldest, length)
+        folded[t, 2] = _refolded(folded[t, 2], wide - 1, newest, oldest, length)
+    past[thread, now % longest] = newest
+    passed[thread] = now + 1
 
 
 @njit(cache=True)
@@ -188,6 +236,8 @@ def _known_targets(  # noqa: C901, PLR0917 - columns of a trace, then the sizes 
     taken: Flags,
     links: Flags,
     returns: Flags,
+    thread: Ints,
+    threads: int,
     sets: int,
     ways: int,
     depth: int,
@@ -196,15 +246,17 @@ def _known_targets(  # noqa: C901, PLR0917 - columns of a trace, then the sizes 
     known = np.ones(len(address), dtype=np.bool_)
     tags, targets = np.full((sets, ways), -1, np.int64), np.zeros((sets, ways), np.int64)
     used = np.full((sets, ways), -1, dtype=np.int64)
-    stack = np.zeros(depth + 1, dtype=np.int64)
-    held = 0
+    owner = np.full((sets, ways), -1, dtype=np.int64)
+    stacks = np.zeros((threads, depth + 1), dtype=np.int64)
+    depths = np.zeros(threads, dtype=np.int64)
     for i in range(len(address)):
         if kind[i] == BRANCH and not taken[i]:
             continue
-        row = (address[i] >> 1) % sets
+        own, row = thread[i], (address[i] >> 1) % sets
+        stack, held = stacks[own], depths[own]
         way = -1
         for w in range(ways):
-            if tags[row, w] == address[i]:
+            if tags[row, w] == address[i] and owner[row, w] == own:
                 way = w
         known[i] = way >= 0 and targets[row, way] == target[i]
         if way < 0:
@@ -213,6 +265,7 @@ def _known_targets(  # noqa: C901, PLR0917 - columns of a trace, then the sizes 
                 if used[row, w] < used[row, way]:
                     way = w
         tags[row, way], targets[row, way], used[row, way] = address[i], target[i], i
+        owner[row, way] = own
         if kind[i] == INDIRECT and returns[i] and held:
             held -= 1
             known[i] = stack[held] == target[i]
@@ -223,4 +276,5 @@ def _known_targets(  # noqa: C901, PLR0917 - columns of a trace, then the sizes 
                 for place in range(depth):
                     stack[place] = stack[place + 1]
                 held = depth
+        depths[own] = held
     return known

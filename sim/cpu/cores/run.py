@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from sim.cpu.cores.compiled import run_compiled
 from sim.cpu.cores.engine import SuperscalarCore, Timing
 from sim.cpu.cores.spec import CoreSpec
@@ -17,6 +19,8 @@ class CoreRun:
     """A whole run on one core."""
 
     spec: CoreSpec
+    executions: tuple[Execution, ...]
+    """One a hardware thread."""
     stream: Stream
     timing: Timing
 
@@ -40,24 +44,36 @@ class CoreRun:
         """Branches and jumps guessed wrong."""
         return self.stream.mispredicted
 
+    @property
+    def control_flow(self) -> int:
+        """Branches and jumps retired."""
+        return sum(
+            int(
+                np.array([i.operation.transfers_control for i in execution.program.instructions])[
+                    execution.indices
+                ].sum()
+            )
+            for execution in self.executions
+        )
+
 
 def run_core(
     spec: CoreSpec,
-    execution: Execution,
-    *,
+    *executions: Execution,
     engine: Engine = "compiled",
     stream: Stream | None = None,
 ) -> CoreRun:
-    """Time a run's retired instructions on a core; both engines give the same cycles.
+    """Time the retired instructions of a run, or of one a hardware thread, on a core.
 
-    `stream` is what `make_stream` gave for the same two, where it is known already. Raises
+    Both engines give the same cycles. `stream` is what `make_stream` gave for the same core and
+    runs, where it is known already. Raises SpecError for more runs than the core has threads, and
     LawViolationError for a result that cannot be.
     """
-    stream = make_stream(spec, execution, engine=engine) if stream is None else stream
+    stream = make_stream(spec, *executions, engine=engine) if stream is None else stream
     timing = (
         run_compiled(spec, stream) if engine == "compiled" else SuperscalarCore(spec, stream).run()
     )
-    run = CoreRun(spec=spec, stream=stream, timing=timing)
+    run = CoreRun(spec=spec, executions=executions, stream=stream, timing=timing)
     if run.instructions > spec.width * run.cycles:
         raise LawViolationError(f"{spec.name}: {run.ipc:.3f} instructions a cycle retired")
     return run

@@ -9,6 +9,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from sim.errors import SpecError, did_you_mean
+from sim.memory.cache.prefetch_spec import Size
 from sim.memory.cache.spec import CacheLevelSpec, HierarchySpec
 from sim.spec import Strict, read_spec_file, validate
 
@@ -95,6 +96,17 @@ class BranchSpec(Strict):
         return self
 
 
+class LoadPrefetcherSpec(Strict):
+    """A reference prediction table: strides of loads, told apart by their place in the program."""
+
+    entries: int = Field(ge=1)
+    """Loads of which the last address, stride and confidence are known; direct-mapped."""
+    lines: int = Field(ge=1)
+    """Lines ahead of a load that the first level is asked to fetch."""
+    page_bytes: Size | None = Field(default=4096, ge=1)
+    """What a prefetch does not leave; None: it may go anywhere."""
+
+
 class MemoryPathSpec(Strict):
     """Caches and memory as a core's loads, stores and fetches see them."""
 
@@ -109,10 +121,16 @@ class MemoryPathSpec(Strict):
     """For which a line keeps the memory busy."""
     outstanding_misses: int = Field(ge=1)
     """Lines that the first level fetches at a time (MSHRs)."""
+    load_prefetcher: LoadPrefetcherSpec | None = None
 
     @model_validator(mode="after")
     def _buildable(self) -> Self:
         HierarchySpec(levels=self.levels)
+        if any(level.prefetcher is not None for level in (self.instruction, *self.levels)):
+            raise ValueError(
+                "a core's caches take no `prefetcher`, whose lines have no time; "
+                "see `load_prefetcher`"
+            )
         return self
 
 
@@ -133,10 +151,29 @@ class CoreSpec(Strict):
     load_queue: int = Field(ge=1)
     store_buffer: int = Field(ge=1)
     """Stores from rename until the first level has them."""
+    threads: int = Field(default=1, ge=1, le=8)
+    """Hardware threads, each with a program of its own; they share all that is not said."""
+    fetch_policy: Literal["icount", "round-robin"] = "icount"
+    """Which thread fetches: the one with the fewest instructions not yet issued, or the next."""
+    partitioned: bool = False
+    """Whether each thread has its equal part of the buffer and the queues, or takes from all."""
     front_end: FrontEndSpec
     branches: BranchSpec
     units: UnitsSpec
     memory: MemoryPathSpec
+
+    @model_validator(mode="after")
+    def _shared(self) -> Self:
+        if self.threads == 1 and (self.partitioned or self.fetch_policy != "icount"):
+            raise ValueError("`fetch_policy` and `partitioned` go with `threads` above 1")
+        for key in ("reorder_buffer", "issue_queue", "load_queue", "store_buffer"):
+            if self.partitioned and getattr(self, key) < self.threads:
+                raise ValueError(f"`{key}` has no part for each of {self.threads} threads")
+        return self
+
+    def part(self, places: int) -> int:
+        """Return how many of a buffer's places one thread may take."""
+        return places // self.threads if self.partitioned else places
 
 
 def core_names() -> tuple[str, ...]:
