@@ -1,4 +1,4 @@
-"""`tokenclock pipeline`: a RISC-V program on a teaching pipeline, cycle by cycle."""
+"""`tokenclock pipeline`: a RISC-V program on a pipeline or a core, cycle by cycle."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import click
 from reports.commands.console import aligned, json_option
 
 if TYPE_CHECKING:
-    from sim.cpu.pipelines import PipelineRun
+    from reports.pipelines import Look, Shown
 
 PATH = click.Path(path_type=Path)
 
@@ -20,67 +20,99 @@ PATH = click.Path(path_type=Path)
 Examples:
   tokenclock pipeline program.s
   tokenclock pipeline program.s --on five-stage-bare --rows 20
-  tokenclock pipeline program.s --on predict-2-bit --kanata program.kanata --json"""
+  tokenclock pipeline program.s --watch a0 --watch table:8 --at 12
+  tokenclock pipeline program.s --on r4000-eight-stage --chrome trace.json
+  tokenclock pipeline program.s --on predict-2-bit --kanata program.kanata --json
+  tokenclock pipeline program.s --on scoreboard --at 19
+  tokenclock pipeline program.s --on ooo-w4-rob128-gshare
+  tokenclock pipeline one.s two.s --on ooo-w4-rob128-smt2
+  tokenclock pipeline --list"""
 )
-@click.argument("program", type=PATH)
+@click.argument("programs", metavar="PROGRAM...", type=PATH, nargs=-1)
 @click.option("--on", "name", default="five-stage-forward", show_default=True, help="The machine.")
+@click.option("--list", "lists", is_flag=True, help="List the machines and leave.")
 @click.option("--rows", default=24, show_default=True, type=click.IntRange(min=0), help="To draw.")
 @click.option("--first", default=0, type=click.IntRange(min=0), help="Fetched instruction drawn.")
+@click.option(
+    "--watch",
+    "watched",
+    multiple=True,
+    metavar="WHAT",
+    help="Tell each change of a register (a0), or of bytes at a label or address (table:8).",
+)
+@click.option(
+    "--at", type=click.IntRange(min=0), help="Show stages or units, and registers, at that cycle."
+)
 @click.option("--kanata", "kanata_path", type=PATH, help="Write a log for the Konata viewer here.")
 @click.option("--o3", "o3_path", type=PATH, help="Write gem5's O3PipeView trace here.")
 @click.option("--chrome", "chrome_path", type=PATH, help="Write a trace for Perfetto here.")
 @json_option
 def pipeline(
     *,
-    program: Path,
+    programs: tuple[Path, ...],
     name: str,
+    lists: bool,
     rows: int,
     first: int,
+    watched: tuple[str, ...],
+    at: int | None,
     kanata_path: Path | None,
     o3_path: Path | None,
     chrome_path: Path | None,
     as_json: bool,
 ) -> int:
-    """Execute PROGRAM, RV32IM assembly text with F and D, on a machine and draw its pipeline."""
-    from reports.output import json_text, write_atomically  # noqa: PLC0415 - start-up time
-    from sim.cpu.logs import chrome_trace, kanata, o3_pipe_view  # noqa: PLC0415 - start-up time
-    from sim.cpu.pipelines import load_pipeline, run_pipeline  # noqa: PLC0415 - start-up time
-    from sim.cpu.pipelines.diagram import text_diagram  # noqa: PLC0415 - start-up time
-    from sim.cpu.riscv import assemble_file  # noqa: PLC0415 - start-up time
+    """Execute PROGRAM on a machine and draw its pipeline.
 
-    spec = load_pipeline(name)
-    assembled = assemble_file(program, text_base=spec.text_base)
-    ran = run_pipeline(spec, assembled)
-    if kanata_path is not None:
-        write_atomically(kanata_path, kanata(ran.stamped()))
-    if o3_path is not None:
-        write_atomically(o3_path, o3_pipe_view(ran.stamped(), ran.o3_stages()))
-    if chrome_path is not None:
-        write_atomically(chrome_path, json_text(chrome_trace(spec.title, ran.stamped())))
-    if as_json:
-        click.echo(json_text(_counts(ran)), nl=False)
+    PROGRAM is assembly text of RV32IM with F and D for the teaching pipelines, of RV64 for the
+    textbook's dynamically scheduled machines and for the superscalar cores, where each hardware
+    thread may have a PROGRAM of its own.
+    """
+    from reports.output import json_text  # noqa: PLC0415 - start-up time
+    from reports.pipelines import Shown, look_at, machine_names  # noqa: PLC0415 - start-up time
+
+    if lists:
+        click.echo("\n".join(machine_names()))
         return 0
-    click.echo(f"{spec.title}: {spec.description}\n")
-    if drawing := text_diagram(ran, first=first, count=rows):
-        click.echo(drawing)
-    cells = [[key, str(value)] for key, value in _counts(ran).items() if key != "stalls"]
-    cells += [[f"cycles lost: {cause}", str(lost)] for cause, lost in ran.stack.stalls.items()]
-    click.echo(aligned(["", ""], cells, text=(0,)))
-    if ran.machine.output:
-        click.echo(f"printed: {ran.machine.output}")
+    if not programs:
+        raise click.UsageError("give a PROGRAM, or --list")
+    look = look_at(name, programs, watched)
+    shown = Shown(first=first, rows=rows, at=at)
+    tables = look.tables(shown)
+    _write_logs(look, kanata_path, o3_path, chrome_path)
+    if as_json:
+        records = {
+            key: [dict(zip(heading, row, strict=True)) for row in rows]
+            for key, (heading, *rows) in tables.items()
+        }
+        answer: dict[str, Any] = {**look.counts(), **records}
+        click.echo(json_text(answer), nl=False)
+    else:
+        _print(look, shown)
     return 0
 
 
-def _counts(ran: PipelineRun) -> dict[str, Any]:
-    counts: dict[str, Any] = {
-        "machine": ran.spec.name,
-        "cycles": ran.cycles,
-        "retired": ran.retired,
-        "cycles per instruction": round(ran.cpi, 4),
-        "a0": ran.machine.registers[10],
-        "stalls": {str(cause): lost for cause, lost in ran.stack.stalls.items()},
-    }
-    if ran.predictions is not None:
-        counts["predictions"] = ran.predictions
-        counts["right predictions"] = ran.correct_predictions
-    return counts
+def _write_logs(
+    look: Look, kanata_path: Path | None, o3_path: Path | None, chrome_path: Path | None
+) -> None:
+    from reports.output import json_text, write_atomically  # noqa: PLC0415 - start-up time
+    from sim.cpu.logs import chrome_trace, kanata, o3_pipe_view  # noqa: PLC0415 - start-up time
+
+    contents: dict[Path, str] = {}
+    if kanata_path is not None:
+        contents[kanata_path] = kanata(look.stamped())
+    if o3_path is not None:
+        contents[o3_path] = o3_pipe_view(look.stamped(), look.o3_stages())
+    if chrome_path is not None:
+        contents[chrome_path] = json_text(chrome_trace(look.title, look.stamped()))
+    for path, content in contents.items():
+        write_atomically(path, content)
+
+
+def _print(look: Look, shown: Shown) -> None:
+    click.echo(f"{look.heading}\n")
+    if drawing := look.drawing(shown):
+        click.echo(drawing)
+    for name, (heading, *rows) in look.tables(shown).items():
+        click.echo(f"{name}:\n{aligned(heading, rows, text=(0, len(heading) - 1))}\n")
+    click.echo(aligned(["", ""], look.cells(), text=(0,)))
+    click.echo(look.printed, nl=False)

@@ -70,11 +70,60 @@ def test_a_reorder_buffer_at_a_cycle_as_json(tokenclock, program):
     assert state["registers"][0] == {"register": "x10", "waits for": "#2"}
 
 
-def test_options_of_the_other_kind_of_machine_are_refused(tokenclock, program, tmp_path):
+def test_what_a_machine_cannot_show_is_refused(tokenclock, program, tmp_path):
     tokenclock("pipeline", program, "--on", "scorebord").assert_refused("did you mean 'scoreboard'")
-    ran = tokenclock("pipeline", program, "--on", "scoreboard", "--kanata", tmp_path / "k")
-    assert ran.code == 2
-    assert "'scoreboard' draws tables" in ran.err
-    ran = tokenclock("pipeline", program, "--at", 3)
-    assert ran.code == 2
-    assert "--at is for" in ran.err
+    o3 = tmp_path / "o3"
+    tokenclock("pipeline", program, "--on", "scoreboard", "--o3", o3).assert_refused(
+        "take --kanata"
+    )
+    assert not o3.exists()
+    watched = ("--on", "tomasulo", "--watch", "a0")
+    tokenclock("pipeline", program, *watched).assert_refused(
+        "--watch is for the teaching pipelines"
+    )
+    tokenclock("pipeline", program, "--at", 99).assert_refused(
+        "--at 99: the run's last cycle is 13"
+    )
+    on_core = ("--on", "ooo-w4-rob128-gshare", "--at", 3)
+    tokenclock("pipeline", program, *on_core).assert_refused("keeps stamps only")
+    tokenclock("pipeline").assert_refused("give a PROGRAM, or --list")
+
+
+def test_all_machines_are_listed(tokenclock):
+    listed = tokenclock("pipeline", "--list").out.split()
+    assert {"five-stage-forward", "scoreboard", "ooo-w4-rob128-smt2"} <= set(listed)
+
+
+def test_a_watch_tells_each_change_in_the_cycle_of_its_stage(tokenclock, tmp_path):
+    path = tmp_path / "w.s"
+    path.write_text(
+        "li a0, -3\nla a1, place\nsb a0, 1(a1)\nebreak\n.data\nplace: .half 7\n", "utf-8"
+    )
+    watches = ("--watch", "a0", "--watch", "place:2", "--at", 4)
+    state = json.loads(tokenclock("pipeline", path, *watches, "--json").out)
+    assert state["watched"] == [
+        {"cycle": "0", "watched": "a0", "value": "0x00000000", "signed": "0"},
+        {"cycle": "0", "watched": "place:2", "value": "0x0007", "signed": "7"},
+        {"cycle": "4", "watched": "a0", "value": "0xfffffffd", "signed": "-3"},  # in WB
+        {"cycle": "6", "watched": "place:2", "value": "0xfd07", "signed": "-761"},  # in MEM
+    ]
+    assert {"register": "x10", "value": "0xfffffffd", "signed": "-3"} in state[
+        "registers at cycle 4"
+    ]
+    assert state["stages at cycle 4"][-1] == {"stage": "WB", "instruction": "addi x10 x0 -3"}
+    text = tokenclock("pipeline", path, *watches).out
+    assert "watched:\ncycle  watched" in text
+
+
+@pytest.mark.parametrize("what", ["a9", "plaze", "place:3", "0x10:16"])
+def test_a_watch_on_nothing_is_refused(tokenclock, program, what):
+    tokenclock("pipeline", program, "--watch", what).assert_refused(f"--watch {what}: neither")
+
+
+@pytest.mark.parametrize("name", ["scoreboard", "tomasulo-speculative", "in-order-fp"])
+def test_textbook_machines_go_to_other_viewers_too(tokenclock, program, tmp_path, name):
+    logs = ("--kanata", tmp_path / "k", "--chrome", tmp_path / "c")
+    assert tokenclock("pipeline", program, "--on", name, *logs).code == 0
+    slices = json.loads((tmp_path / "c").read_text())["traceEvents"]
+    shown = [e for e in slices if e.get("cat") == "instruction"]
+    assert (tmp_path / "k").read_text().count("\nR\t") == len(shown) > 0

@@ -6,10 +6,10 @@ RISC-V has no delay slot, so that all cycles of a taken branch are lost.
 
 import pytest
 
+from sim.cpu.logs import o3_pipe_view
 from sim.cpu.pipelines import load_pipeline, run_pipeline
 from sim.cpu.pipelines.compiled import run_stream
 from sim.cpu.pipelines.diagram import text_diagram
-from sim.cpu.logs import o3_pipe_view
 from sim.cpu.riscv import assemble, execute
 from sim.stalls import StallCause
 
@@ -115,6 +115,7 @@ def test_loop_of_the_compiled_twin_in_closed_form():
 
 
 def test_o3_pipe_view_knows_the_stages_by_their_roles():
+    ran = run(FORWARDS, "nop")
     lines = o3_pipe_view(ran.stamped(), ran.o3_stages()).splitlines()
     ticks = [int(line.split(":")[2]) for line in lines[:7]]
     assert ticks == [1000, 2000, 2000, 3000, 4000, 6000, 8000]

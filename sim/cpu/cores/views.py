@@ -1,4 +1,4 @@
-"""A run on a superscalar core, instruction by instruction: diagram, and logs for viewers."""
+"""A run on a superscalar core, instruction by instruction: diagram and stamps."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from sim.cpu.cores.run import CoreRun
+from sim.cpu.logs import O3Stages, StageStamp, StampedInstruction
 
 STAGES = ("F", "Rn", "I", "C", "Rt")
 """Fetched, renamed, issued, complete, retired: the stamps of the diagram."""
 HELD = "-"
 """In the cycles between two stamps."""
-TICKS_PER_CYCLE = 1000
-RETIRED = 0
+O3_STAGES = O3Stages(
+    fetch="F", decode="F", rename="Rn", dispatch="Rn", issue="I", complete="C", retire="Rt"
+)
+"""Decoding has no cycle of its own here, nor has dispatch."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,49 +79,27 @@ def text_diagram(run: CoreRun, *, first: int = 0, count: int = 24) -> str:
     return "\n".join(lines) + "\n"
 
 
-def kanata(run: CoreRun) -> str:
-    """Return the log of a run for the Konata viewer: one lane a stage, threads told apart.
+def stamped(run: CoreRun) -> list[StampedInstruction]:
+    """Return every instruction in order of fetch, as `sim.cpu.logs` exports it.
 
-    Source: github.com/shioyadan/Konata, docs/kanata-log-format.md, version 4.
+    A stage lasts until the next one begins; one whose successor begins in the same cycle is left
+    out.
     """
-    events: list[tuple[int, int, str]] = []
-    by_retirement = sorted(passages(run), key=lambda p: (p.stamps[-1], p.number))
-    for retired, passage in enumerate(by_retirement):
-        number, begin, end = passage.number, passage.stamps[0], passage.stamps[-1] + 1
-        events.append((begin, number, f"I\t{number}\t{number}\t{passage.thread}"))
-        events.append((begin, number, f"L\t{number}\t0\t{passage.address:08x}: {passage.text}"))
-        for stage, cycle in zip(STAGES, passage.stamps, strict=True):
-            events.append((cycle, number, f"S\t{number}\t0\t{stage}"))
-        events.append((end, number, f"E\t{number}\t0\t{STAGES[-1]}"))
-        events.append((end, number, f"R\t{number}\t{retired}\t{RETIRED}"))
-    lines, now = ["Kanata\t0004", "C=\t0"], 0
-    for cycle, _, text in sorted(events, key=lambda event: event[:2]):
-        if cycle > now:
-            lines.append(f"C\t{cycle - now}")
-            now = cycle
-        lines.append(text)
-    return "\n".join(lines) + "\n"
-
-
-def o3_pipe_view(run: CoreRun) -> str:
-    """Return gem5's O3PipeView trace of a run, in order of fetch.
-
-    Decoding has no cycle of its own here: it is stamped with fetch, dispatch with rename.
-    Source: gem5, util/o3-pipeview.py and src/cpu/o3/commit.cc.
-    """
-    lines = []
-    for passage in sorted(passages(run), key=lambda p: (p.stamps[0], p.number)):
-        fetch, rename, issue, complete, retire = (
-            (cycle + 1) * TICKS_PER_CYCLE for cycle in passage.stamps
+    return [
+        StampedInstruction(
+            number=number,
+            text=passage.text,
+            address=passage.address,
+            thread=passage.thread,
+            stamps=tuple(
+                StageStamp(stage, begin, end - 1)
+                for stage, (begin, end) in zip(
+                    STAGES, pairwise((*passage.stamps, passage.stamps[-1] + 1)), strict=True
+                )
+                if end > begin
+            ),
         )
-        what = f"0x{passage.address:08x}:0:{passage.number + 1}:{passage.text}"
-        lines += [
-            f"O3PipeView:fetch:{fetch}:{what}",
-            f"O3PipeView:decode:{fetch}",
-            f"O3PipeView:rename:{rename}",
-            f"O3PipeView:dispatch:{rename}",
-            f"O3PipeView:issue:{issue}",
-            f"O3PipeView:complete:{complete}",
-            f"O3PipeView:retire:{retire}:store:0",
-        ]
-    return "".join(f"{line}\n" for line in lines)
+        for number, passage in enumerate(
+            sorted(passages(run), key=lambda each: (each.stamps[0], each.number))
+        )
+    ]

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from sim.cpu.dynamic.flight import DynamicRun, Flight, Operand, before
 from sim.cpu.dynamic.spec import ScoreboardSpec, Spec, TomasuloSpec, unit_names
+from sim.cpu.logs import StageStamp, StampedInstruction
 from sim.cpu.riscv.operation import Kind
 from sim.cpu.riscv.registers import name as register_name
 
@@ -179,3 +180,32 @@ def _station_row(name: str, flight: Flight | None, cycle: int, spec: Spec) -> li
     speculates = spec.technique == "tomasulo-speculative"
     dest = _entry(flight) if speculates else ""
     return [name, "yes", flight.instruction.mnemonic, *values, *producers, dest, address]
+
+
+def stamped(run: DynamicRun) -> list[StampedInstruction]:
+    """Return every instruction with its steps, as `sim.cpu.logs` exports them.
+
+    A step lasts until the cycle before the next one's stamp, so that a wait shows in the step
+    behind which it is.
+    """
+    columns = COLUMNS[run.spec.technique]
+    found = []
+    for flight in run.flights:
+        steps = {step: getattr(flight, stamp) for step, stamp in columns.items()}
+        times = sorted((time, step) for step, time in steps.items() if time)
+        ends = [time for time, _ in times[1:]] + [times[-1][0] + 1]
+        stamps = tuple(
+            StageStamp(step, time, end - 1)
+            for (time, step), end in zip(times, ends, strict=True)
+            if end > time
+        )
+        found.append(
+            StampedInstruction(
+                number=flight.number,
+                text=str(flight.instruction),
+                address=flight.instruction.address,
+                stamps=stamps,
+                retired=not flight.squashed,
+            )
+        )
+    return found

@@ -31,16 +31,18 @@ class O3Stages:
 def o3_pipe_view(instructions: Iterable[StampedInstruction], stages: O3Stages) -> str:
     """Return the trace, in order of fetch.
 
-    Each time is when the stage was entered. What an instruction never reached, and the retirement
-    of one that was squashed, is at tick 0.
+    Each time is when the stage was entered; a stage without a cycle of its own has the next one's.
+    What an instruction never reached, and the retirement of one that was squashed, is at tick 0.
     """
     lines = []
     for each in instructions:
         entered = {stage: (first + 1) * TICKS_PER_CYCLE for stage, first, _ in each.stamps}
         if stages.fetch not in entered:
             continue
-        fetched, *later = (entered.get(stage, _BEFORE) for stage in astuple(stages))
-        decoded, renamed, dispatched, issued, completed, retired = later
+        times = [entered.get(stage, _BEFORE) for stage in astuple(stages)]
+        for place in range(len(times) - 2, -1, -1):  # passed through on the way to the next
+            times[place] = times[place] or times[place + 1]
+        fetched, decoded, renamed, dispatched, issued, completed, retired = times
         lines += [
             f"O3PipeView:fetch:{fetched}:0x{each.address or 0:08x}:0:{each.number + 1}:{each.text}",
             f"O3PipeView:decode:{decoded}",

@@ -107,3 +107,10 @@ def test_o3_pipe_view_retires_a_squashed_instruction_at_tick_0():
     assert lines[-1] == "O3PipeView:retire:0:store:0"
     kept = o3_pipe_view([through(0, 0)], STAGES).splitlines()
     assert kept[-1] == "O3PipeView:retire:4000:store:0"
+
+
+def test_o3_pipe_view_gives_a_stage_without_a_cycle_the_next_ones_time():
+    lines = o3_pipe_view([through(0, 0, stages="FXW")], STAGES).splitlines()
+    assert [line.split(":")[2] for line in lines[:5]] == ["1000", "2000", "2000", "2000", "2000"]
+    cut = o3_pipe_view([through(0, 0, stages="FD", retired=False)], STAGES).splitlines()
+    assert [line.split(":")[2] for line in cut[3:]] == ["2000", "0", "0", "0"]
