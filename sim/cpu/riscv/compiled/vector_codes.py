@@ -38,6 +38,8 @@ MOVE_FLOAT = 32
 """Added to the code of what moves or compares floating-point patterns."""
 MIN, MAX, MINU, MAXU, FIRST_OPERAND, SECOND_OPERAND = range(18, 24)
 """Codes of integer elements behind those of scalars."""
+_PLAIN = ("first", "second")
+"""What moves patterns, whatever they stand for."""
 _OTHERS = {"min": MIN, "max": MAX, "minu": MINU, "maxu": MAXU}
 _OTHERS |= {"first": FIRST_OPERAND, "second": SECOND_OPERAND}
 EQ, NE, LTU, LEU, GTU, LT, LE, GT = range(8)
@@ -98,7 +100,7 @@ def _fill(row: Ints, instruction: Instruction, operation: VectorOperation, vlen_
     row[NUMBER] = instruction.immediate
     row[DEST_WIDTH : VS1_WIDTH + 1] = operation.widths
     row[VS2_SIGNED : VS1_SIGNED + 1] = operation.signed
-    row[FLOATING] = any(operation.floating)
+    row[FLOATING] = any(operation.floating) and operation.does not in _PLAIN
     row[ADDRESSING], row[ELEMENT_BITS] = operation.addressing, operation.element_bits
     row[WHOLE] = operation.whole_registers
     row[SCALAR_DEST] = -1 if instruction.dest is None else instruction.dest
@@ -139,7 +141,7 @@ def _what(  # noqa: PLR0911 - a switch
         does, order = _REVERSED[does], SWAPPED
     if instruction.mnemonic == "vfredosum.vs":
         order = ORDERED
-    if not any(operation.floating) or does in ("first", "second"):
+    if not any(operation.floating) or does in _PLAIN:
         return _OTHERS[does] if does in _OTHERS else INTEGER_CODES[does], order
     return ROUNDED.index(does) if does in ROUNDED else MOVE_FLOAT + MOVES.index(does), order
 

@@ -57,32 +57,32 @@ _SINGLE_NAN, _DOUBLE_NAN = np.int64(0x7FC0_0000), np.int64(0x7FF8_0000_0000_0000
 _NEAREST, _TOWARDS_ZERO = 0, 1
 
 
-@njit(cache=True, inline="always")
+@njit(cache=True)
 def shortened(value: Any, bits: Any) -> Any:
     """Sign-extend the lowest bits."""
     return value << (64 - bits) >> (64 - bits)
 
 
-@njit(cache=True, inline="always")
+@njit(cache=True)
 def unsigned(value: Any, bits: Any) -> Any:
     """Return the lowest bits, zero-extended."""
     return np.int64(np.uint64(value) << np.uint64(64 - bits) >> np.uint64(64 - bits))
 
 
-@njit(cache=True, inline="always")
+@njit(cache=True)
 def element(numbers: Ints, place: Any, bits: Any) -> Any:
     """Return the element at a place, sign-extended."""
     return shortened(numbers[np.uint64(place >> 3)] >> ((place & 7) << 3), bits)
 
 
-@njit(cache=True, inline="always")
+@njit(cache=True)
 def bit(numbers: Ints, place: Any, index: Any) -> Any:
     """Return a bit of the mask that begins at a place."""
     at = (place << 3) + index
     return numbers[np.uint64(at >> 6)] >> (at & 63) & 1
 
 
-@njit(cache=True, inline="always")
+@njit(cache=True)
 def set_bit(numbers: Ints, place: Any, index: Any, value: Any) -> None:
     """Set a bit of the mask that begins at a place."""
     at = (place << 3) + index
@@ -91,7 +91,7 @@ def set_bit(numbers: Ints, place: Any, index: Any, value: Any) -> None:
     numbers[word] = numbers[word] | one if value else numbers[word] & ~one
 
 
-@njit(cache=True, inline="always")
+@njit(cache=True)
 def as_double(pattern: Any, bits: Any) -> Any:
     """Return an element's value, exact as a double."""
     if bits == 32:
@@ -99,7 +99,7 @@ def as_double(pattern: Any, bits: Any) -> Any:
     return np.int64(pattern).view(np.float64)
 
 
-@njit(cache=True, inline="always")
+@njit(cache=True)
 def of_single(value: Any) -> Any:
     """Return a single's pattern; a NaN becomes the canonical one."""
     if value == value:  # noqa: PLR0124 - no NaN
@@ -107,7 +107,7 @@ def of_single(value: Any) -> Any:
     return _SINGLE_NAN
 
 
-@njit(cache=True, inline="always")
+@njit(cache=True)
 def of_double(value: Any) -> Any:
     """Return a double's pattern; a NaN becomes the canonical one."""
     if value == value:  # noqa: PLR0124 - no NaN
@@ -117,9 +117,7 @@ def of_double(value: Any) -> Any:
 
 @njit(cache=True)
 def _high(code: Any, a: Any, b: Any, bits: Any) -> Any:
-    """Return the upper half of a product."""
-    if bits == 64:
-        return integer(code, a, b)
+    """Return the upper half of a product of less than 64 bits."""
     if code == MULH:
         return a * b >> bits
     low = unsigned(b, bits)
@@ -129,29 +127,37 @@ def _high(code: Any, a: Any, b: Any, bits: Any) -> Any:
 
 
 @njit(cache=True)
-def whole(code: Any, a: Any, b: Any, bits: Any) -> Any:  # noqa: PLR0911 - a switch
-    """Compute an integer element, of whose result the lowest bits count."""
-    if code in (SLL, SRL, SRA):
-        first = unsigned(a, bits) if code == SRL else a
-        return integer(code, first, b & (bits - 1))
-    if code in (MULH, MULHSU, MULHU):
-        return _high(code, a, b, bits)
-    if code in (DIVU, REMU):
-        return integer(code, unsigned(a, bits), unsigned(b, bits))
+def _extreme(code: Any, a: Any, b: Any) -> Any:
+    """Return the smaller or larger; sign-extended numbers keep their unsigned order."""
     if code == MIN:
         return min(a, b)
     if code == MAX:
         return max(a, b)
+    below = np.uint64(a) < np.uint64(b)
     if code == MINU:
-        return a if np.uint64(a) < np.uint64(b) else b
-    if code == MAXU:
-        return b if np.uint64(a) < np.uint64(b) else a
+        return a if below else b
+    return b if below else a
+
+
+@njit(cache=True)
+def whole(code: Any, a: Any, b: Any, bits: Any) -> Any:
+    """Compute an integer element, of whose result the lowest bits count."""
     if code in (FIRST_OPERAND, SECOND_OPERAND):
         return a if code == FIRST_OPERAND else b
+    if code in (MIN, MAX, MINU, MAXU):
+        return _extreme(code, a, b)
+    if bits < 64 and code in (MULH, MULHSU, MULHU):
+        return _high(code, a, b, bits)
+    if code in (SRL, DIVU, REMU):
+        a = unsigned(a, bits)
+    if code in (DIVU, REMU):
+        b = unsigned(b, bits)
+    if code in (SLL, SRL, SRA):
+        b &= bits - 1
     return integer(code, a, b)
 
 
-@njit(cache=True, inline="always")
+@njit(cache=True)
 def integer_element(  # noqa: PLR0917 - three operands and what is done
     code: Any, order: Any, a: Any, b: Any, d: Any, bits: Any
 ) -> Any:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from sim.cpu.riscv.vector.configuration import VectorType, largest_element_bits
 from sim.cpu.riscv.vector.operands import NONE, VectorOperands
-from sim.cpu.riscv.vector.operation import Addressing, Form, VectorOperation
+from sim.cpu.riscv.vector.operation import Addressing, Form, Scalar, VectorOperation
 
 _MOST_GROUP_LOG2 = 3
 _FLOAT_BITS = (32, 64)
@@ -131,6 +131,8 @@ def problem(
 ) -> str:
     """Return why an instruction is illegal under a vtype, an empty text where it is not."""
     used = groups(operation, operands, vtype)
+    if operation.scalar is Scalar.FLOAT and vtype.element_bits not in _FLOAT_BITS:
+        return f"a floating-point scalar under {vtype}; write e32 or e64"
     for group in used:
         found = _alone(group, vtype, vlen_bits)
         if found:
