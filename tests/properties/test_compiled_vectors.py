@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sim.cpu.inorder import PipelineRules
-from sim.cpu.riscv import ExecutionError, Machine, assemble, execute
+from sim.cpu.riscv import ExecutionError, Machine, assemble
 from sim.cpu.riscv.compiled import CompiledMachine, CoreTiming
 from sim.cpu.riscv.operation import Kind
 from sim.cpu.riscv.vector.configuration import GROUPINGS, WIDTHS, decode_vtype
@@ -142,3 +142,182 @@ def test_an_illegal_instruction_ends_both_machines_in_the_same_words(data, vlen)
     assert outcome(lambda: compiled(built, vlen)) == expected
     if wrong != ["nop"]:
         assert expected.startswith("assembly, line ")
+
+
+LINE_BYTES = 32
+LATENCIES = {Kind.FLOAT: 4, Kind.FLOAT_MULTIPLY: 5, Kind.FLOAT_DIVIDE: 9, Kind.MULTIPLY: 3}
+
+
+@st.composite
+def timing(draw):
+    return CoreTiming(
+        rules=PipelineRules(forwarding=draw(st.booleans()), shared_port=False),
+        caches=hierarchy({"capacity_bytes": 2**16, "line_bytes": LINE_BYTES, "ways": 2**11}),
+        latency_cycles=LATENCIES,
+        miss_cycles=(0, draw(st.sampled_from([0, 7]))),
+        vector=VectorUnitSpec(
+            datapath_bits=draw(st.sampled_from([32, 64, 256])),
+            memory_bytes_per_cycle=draw(st.sampled_from([4, 16])),
+            chaining=draw(st.booleans()),
+        ),
+    )
+
+
+class Caches:
+    """A cache that forgets nothing: a line costs at its first touch only."""
+
+    def __init__(self, cost):
+        self.cost, self.seen = cost, set()
+
+    def cycles(self, address, size):
+        lines = set(range(address // LINE_BYTES, (address + size - 1) // LINE_BYTES + 1))
+        new = lines - self.seen
+        self.seen |= lines
+        return self.cost * bool(new)
+
+
+def spans(operation, state, base, stride, operands):
+    """Addresses and sizes that a vector access asks the caches for."""
+    size, count = operation.element_bits // 8, state.length
+    if operation.addressing is Addressing.WHOLE:
+        count = operation.whole_registers * state.register_bytes // size
+    elif operation.addressing is Addressing.MASK:
+        count = -(-state.length // 8)
+    elif operation.addressing is Addressing.INDEXED:
+        offsets = [state.element(operands.vs2, i, 8 * size) for i in range(count)]
+        size = state.type.element_bits // 8
+        apart = [(base + offset, size) for offset in offsets]
+    if operation.addressing is Addressing.STRIDED:
+        apart = [(base + i * stride, size) for i in range(count)]
+    if operation.addressing in (Addressing.STRIDED, Addressing.INDEXED):
+        return [s for i, s in enumerate(apart) if not operands.masked or state.bit(0, i)]
+    ends = [*range(-base % LINE_BYTES, count * size, LINE_BYTES), count * size]
+    begins = [0, *[end for end in ends if end]]
+    return [(base + a, b - a) for a, b in zip(begins[:-1], begins[1:], strict=True)]
+
+
+def held(elements, bits, state):
+    return max(1, -(-elements * bits // (8 * state.register_bytes)))
+
+
+def work_of(  # noqa: C901, PLR0915 - each form by the manual's words
+    instruction, machine, core, caches
+):
+    """What an instruction asks of the unit, from the manual's words."""
+    operation, operands, state = instruction.operation, instruction.vector, machine.vectors
+    form, vl, spec = operation.form, state.length, core.vector
+    sew = state.type.element_bits if state.type else 8
+    widths = [int(sew * 2.0**power) for power in operation.widths]
+    dest, second, first = (held(vl, bits, state) for bits in widths)
+    like = {Kind.LOAD: 2} | LATENCIES
+    latency, misses = like.get(operation.like, 1), 0
+    memory = form in (Form.LOAD, Form.STORE)
+    if memory:
+        values = [machine.registers[source] for source in instruction.sources]
+        asked = spans(operation, state, values[0], values[-1], operands)
+        misses = sum(caches.cycles(address, size) for address, size in asked)
+        indexed = operation.addressing is Addressing.INDEXED
+        bits = sew if indexed else operation.element_bits
+        count = vl
+        if operation.addressing is Addressing.WHOLE:
+            count = operation.whole_registers * state.vlen_bits // bits
+        elif operation.addressing is Addressing.MASK:
+            count = -(-vl // 8)
+        occupies = -(-count * bits // (8 * spec.memory_bytes_per_cycle))
+        if operation.addressing in (Addressing.STRIDED, Addressing.INDEXED):
+            occupies = count
+        dest, second = held(count, bits, state), held(vl, operation.element_bits, state)
+    else:
+        bits, count = max(widths), vl
+        if form in (Form.MASK, Form.COUNT, Form.FIRST):
+            bits, second = 1, 1
+        if form in (Form.TO_SCALAR, Form.FROM_SCALAR):
+            count = 1
+        if form is Form.COPY:
+            bits, count = 8, operation.whole_registers * state.register_bytes
+            dest = second = operation.whole_registers
+        occupies = max(1, -(-count * bits // spec.datapath_bits))
+        if form is Form.GATHER:
+            occupies = vl
+        elif operation.like in (Kind.FLOAT_DIVIDE, Kind.DIVIDE):
+            occupies *= latency
+        elif form is Form.REDUCE and vl:
+            lanes = max(1, min(vl, spec.datapath_bits // bits))
+            steps = 1 + int(np.ceil(np.log2(lanes)))
+            ordered = instruction.mnemonic == "vfredosum.vs"
+            occupies = vl * latency if ordered else occupies + steps * latency
+        if form in (Form.COMPARE, Form.MASK, Form.REDUCE, Form.FROM_SCALAR):
+            dest = 1
+        second = 1 if form is Form.TO_SCALAR else second
+        first = 1 if form in (Form.MASK, Form.REDUCE) else first
+    read = list(range(operands.vs2, operands.vs2 + second)) if operands.vs2 >= 0 else []
+    read += list(range(operands.vs1, operands.vs1 + first)) if operands.vs1 >= 0 else []
+    own = list(range(operands.vd, operands.vd + dest)) if operands.vd >= 0 else []
+    read += own if operation.reads_vd or form is Form.STORE else []
+    return Work(
+        memory=memory,
+        occupies_cycles=max(1, occupies),
+        latency_cycles=latency,
+        miss_cycles=misses,
+        results=[] if form is Form.STORE else own,
+        operands=[*read, *([0] if operands.masked else [])],
+    )
+
+
+def reference_cycles(built, core, vlen):
+    """The recurrences of `inorder_compiled`, and the readable unit beside them."""
+    machine, caches = Machine(built, vlen_bits=vlen), Caches(core.miss_cycles[1])
+    unit, leave, redirect, ready, end = VectorUnit(core.vector), [0] * 5, 0, {}, 0
+    while machine.exit_code is None:
+        instruction = machine.fetch(machine.address)
+        operation = instruction.operation
+        vector = operation.kind is Kind.VECTOR and operation.form is not Form.SET
+        work = work_of(instruction, machine, core, caches) if vector else None
+        step = machine.step()
+        miss = 0
+        if operation.accesses_memory:
+            miss = caches.cycles(step.data_address, operation.bytes)
+        operands = [ready.get(source, 0) for source in instruction.sources if source]
+        fetched = max(max(leave[0], redirect) + 1, leave[1])
+        accepted = unit.accepts(work) if vector else 0
+        decoded = max(fetched + 1, leave[2], accepted, *operands, 0)
+        executed = max(decoded + 1, leave[3])
+        loaded = max(executed + 1 + miss, leave[4])
+        latency = core.latency_cycles.get(operation.kind, 1)
+        result = decoded + latency
+        if operation.kind in (Kind.LOAD, Kind.ATOMIC):
+            result = executed + 1 + miss
+        result = result if core.rules.forwarding else loaded + latency
+        if vector:
+            done = unit.begin(work, decoded)
+            result, end = max(result, done), max(end, *unit.last, *unit.free.values())
+        if instruction.dest is not None:
+            ready[instruction.dest] = result
+        redirect = decoded + 1 if step.taken else fetched
+        leave = [fetched, decoded, executed, loaded, loaded + 1]
+    return max(leave[4], end)
+
+
+@given(data=st.data(), core=timing(), vlen=st.sampled_from([64, 128, 256]))
+@settings(deadline=None, max_examples=60)
+def test_vector_programs_take_the_cycles_of_the_readable_unit(data, core, vlen):
+    built = data.draw(vector_program(vlen, loops=data.draw(st.integers(1, 2))))
+    machine = CompiledMachine(built, timing=core, vlen_bits=vlen)
+    stack = sum(section.stack.total for section in machine.run())
+    assert stack == reference_cycles(built, core, vlen)
+
+
+@given(data=st.data(), core=timing(), block=st.integers(1, 9))
+@settings(deadline=None, max_examples=20)
+def test_it_does_not_matter_how_many_vector_instructions_pass_at_once(data, core, block):
+    built = data.draw(vector_program(128))
+    whole = CompiledMachine(built, timing=core).run()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sim.cpu.riscv.compiled.core.BLOCK", block)
+        assert CompiledMachine(built, timing=core).run() == whole
+
+
+def test_operands_of_every_kind_have_a_case():
+    letters = {letter for row in VECTOR_OPERATIONS.values() for letter in row.operands}
+    assert letters == set("VWvwsSqzdDnaMt")
+    assert {row.scalar for row in VECTOR_OPERATIONS.values()} == set(Scalar)

@@ -95,7 +95,9 @@ def softmax(x, scale):
     seed=st.integers(0, 99),
 )
 @quick
-def test_vector_softmax_is_numpys_for_any_shape(benches, vlen, rows, columns, scale, seed):
+def test_vector_softmax_is_numpys_for_any_shape(  # noqa: PLR0917 - a shape and its values
+    benches, vlen, rows, columns, scale, seed
+):
     bench = benches[vlen]
     bench.next = BASE
     x = drawn(seed, rows, columns)

@@ -13,6 +13,7 @@ from sim.cpu.riscv.vector.operands import NONE, VectorOperands
 from sim.cpu.riscv.vector.operation import Addressing, Form, Scalar, VectorOperation
 
 _MOST_GROUP_LOG2 = 3
+_LEAST_BITS = 8
 _FLOAT_BITS = (32, 64)
 _NO_OVERLAP = frozenset({Form.SLIDE_UP, Form.SLIDE_ONE_UP, Form.GATHER})
 _MASK_SOURCES = frozenset({Form.MASK, Form.COUNT, Form.FIRST})
@@ -101,7 +102,9 @@ def _copied(operation: VectorOperation, log2: int) -> int:
 
 
 def _widened(bits: int, power: int) -> int:
-    return bits << power if power >= 0 else bits >> -power
+    """Return a width, 0 where no element is so narrow."""
+    made = bits << power if power >= 0 else bits >> -power
+    return made if made >= _LEAST_BITS else 0
 
 
 def _accessed(
@@ -152,8 +155,10 @@ def problem(
 
 def _alone(group: Group, vtype: VectorType, vlen_bits: int) -> str:
     bits, widest = group.element_bits, largest_element_bits(vlen_bits)
-    if bits != 1 and not 8 <= bits <= widest:
-        return f"elements of {bits} bits (under {vtype}); this unit has 8 to {widest}"
+    if bits == 0:
+        return f"elements of less than {_LEAST_BITS} bits (under {vtype}); write a wider one"
+    if bits > widest:
+        return f"elements of {bits} bits (under {vtype}); this unit has {_LEAST_BITS} to {widest}"
     if group.floating and bits not in _FLOAT_BITS:
         return f"floating point of {bits} bits (under {vtype}); write e32 or e64"
     if not -_MOST_GROUP_LOG2 <= group.log2 <= _MOST_GROUP_LOG2:
