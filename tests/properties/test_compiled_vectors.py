@@ -1,5 +1,7 @@
 """The compiled machine's vector side: the readable machine's values, the readable unit's cycles."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -193,7 +195,7 @@ def spans(operation, state, base, stride, operands):
         return [s for i, s in enumerate(apart) if not operands.masked or state.bit(0, i)]
     ends = [*range(-base % LINE_BYTES, count * size, LINE_BYTES), count * size]
     begins = [0, *[end for end in ends if end]]
-    return [(base + a, b - a) for a, b in zip(begins[:-1], begins[1:], strict=True)]
+    return [(base + a, b - a) for a, b in pairwise(begins)]
 
 
 def held(elements, bits, state):
