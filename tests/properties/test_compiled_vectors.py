@@ -68,6 +68,8 @@ def vector_instruction(draw, vlen, *, legal=True):
         masked = letters.endswith("M") and draw(st.booleans())
         operands = VectorOperands(**chosen, masked=masked)
         vtype = decode_vtype(WIDTHS[width] << 3 | GROUPINGS[grouping], vlen)
+        if vtype is None and not operation.needs_vtype:
+            continue  # legal whatever the vtype is
         good = vtype is not None and not problem(operation, operands, vtype, vlen)
         if good is legal:
             break
