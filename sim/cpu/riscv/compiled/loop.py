@@ -167,6 +167,7 @@ def run_block(  # noqa: C901, PLR0912, PLR0915, PLR0917 - one switch, kept in on
     table, lines = unowned(caches.table), unowned(caches.state)
     values, numbers = unowned(registers), unowned(content.numbers)
     vector_state, vector_registers = unowned(vectors.state), unowned(vectors.registers)
+    vector_code = unowned(vectors.code)
     mask, base = state[ADDRESS_MASK], state[TEXT_BASE]
     power_off = content.power_off[0]
     at, done = np.int64(state[INDEX]), np.int64(0)
@@ -215,7 +216,7 @@ def run_block(  # noqa: C901, PLR0912, PLR0915, PLR0917 - one switch, kept in on
                 following = np.int64(-1)
             state[ADDRESS] = address
         elif group == VECTOR:
-            instruction = vectors.code[np.uint64(at)]
+            instruction = vector_code[np.uint64(at)]
             if timed:
                 step = rows[np.uint64(done)]
                 note_work(instruction, done, values, vectors, caches, step)
