@@ -21,6 +21,7 @@ from sim.cpu.cores.stream_compiled import fetch_groups, fills, producers
 from sim.cpu.riscv.machine import Execution
 from sim.cpu.riscv.operation import Kind
 from sim.cpu.riscv.program import Instruction
+from sim.errors import SpecError
 from sim.memory.cache.run import AddressTrace, run_addresses
 from sim.memory.cache.spec import HierarchySpec
 
@@ -105,6 +106,12 @@ def make_stream(spec: CoreSpec, execution: Execution, *, engine: Engine = "compi
     """Settle what a core of this description meets in a run; both engines guess the same."""
     program, indices = execution.program, execution.indices
     instructions = program.instructions
+    for instruction in instructions:
+        if instruction.vector is not None:
+            raise SpecError(
+                f"{program.where(instruction)}: these cores have no vector unit; time it with "
+                "sim.cpu.riscv.compiled"
+            )
     at = np.array(byte_addresses(program, compressed=spec.front_end.compressed), dtype=np.int64)
     units = np.array([UNITS[i.operation.kind] for i in instructions], dtype=np.int64)
     alone = np.array([i.operation.kind in ALONE for i in instructions])

@@ -2,6 +2,7 @@
 
 import pytest
 
+from sim.cpu.cores import core_names, load_core, make_stream
 from sim.cpu.inorder import PipelineRules
 from sim.cpu.riscv import AssemblyError, ExecutionError, Machine, assemble, execute
 from sim.cpu.riscv.compiled import CompiledMachine, CoreTiming
@@ -276,3 +277,9 @@ def test_a_core_without_a_vector_unit_times_no_vector_program():
     )
     with pytest.raises(SpecError, match="this core has no vector unit"):
         CompiledMachine(assemble("vsetivli x0, 1, e8, m1, ta, ma"), timing=core)
+
+
+def test_the_superscalar_cores_refuse_a_vector_program_by_its_line():
+    run = ran("vsetivli x0, 1, e8, m1, ta, ma")
+    with pytest.raises(SpecError, match=r"line 1.*these cores have no vector unit"):
+        make_stream(load_core(core_names()[0]), run)
