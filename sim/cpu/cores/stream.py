@@ -22,6 +22,7 @@ from sim.cpu.cores.retired import Retired, Unit, numbered
 from sim.cpu.cores.spec import BranchSpec, CoreSpec
 from sim.cpu.cores.stream_compiled import fetch_groups, fills
 from sim.cpu.riscv.machine import Execution
+from sim.cpu.riscv.program import Program
 from sim.errors import SpecError
 from sim.memory.cache.run import AddressTrace, run_addresses
 from sim.memory.cache.spec import HierarchySpec
@@ -76,16 +77,28 @@ class Stream:
         return int(np.count_nonzero(self.guess == Guess.WRONG))
 
 
+def _refuse_vectors(program: Program) -> None:
+    for instruction in program.instructions:
+        if instruction.vector is not None:
+            raise SpecError(
+                f"{program.where(instruction)}: these cores have no vector unit; take "
+                "`tokenclock execute`, whose cores may have one"
+            )
+
+
 def make_stream(spec: CoreSpec, *executions: Execution, engine: Engine = "compiled") -> Stream:
     """Settle what a core of this description meets in a run of one program a thread.
 
-    Both engines guess the same. SpecError for more programs than the core has threads, or none.
+    Both engines guess the same. SpecError for more programs than the core has threads, or none,
+    and for vector instructions.
     """
     if not 1 <= len(executions) <= spec.threads:
         raise SpecError(
             f"{spec.name} has {spec.threads} hardware thread(s) for {len(executions)} program(s): "
             "give one program a thread, or set `threads` in the core's file"
         )
+    for execution in executions:
+        _refuse_vectors(execution.program)
     parts = [Retired.of(spec, number, execution) for number, execution in enumerate(executions)]
     starts = _running([len(part.first) for part in parts])
     guesses_of = _guesses(spec.branches, parts, engine)

@@ -11,6 +11,9 @@ from sim.cpu.riscv.operation import Operation
 from sim.cpu.riscv.program import AssemblyError, Instruction, Xlen
 from sim.cpu.riscv.registers import NUMBERS, F, X
 from sim.cpu.riscv.semantics import OPERATIONS
+from sim.cpu.riscv.vector.encoding import VectorReader
+from sim.cpu.riscv.vector.operation import VectorOperation
+from sim.cpu.riscv.vector.table import VECTOR_OPERATIONS
 from sim.errors import did_you_mean
 
 CONTROL_REGISTERS: Mapping[str, int] = {
@@ -24,6 +27,9 @@ CONTROL_REGISTERS: Mapping[str, int] = {
     "cycle": 0xC00,
     "time": 0xC01,
     "instret": 0xC02,
+    "vl": 0xC20,
+    "vtype": 0xC21,
+    "vlenb": 0xC22,
 }
 """Source: The RISC-V Instruction Set Manual, Volume II, version 20240411, chapter 2."""
 
@@ -51,16 +57,20 @@ def read_instruction(
 ) -> Instruction:
     """Make an instruction of its words; AssemblyError names line and remedy."""
     name = re.sub(r"^(amo\w+\.[wd])\.(aq|rl|aqrl)$", r"\1", mnemonic)  # one core: no ordering
-    operation = OPERATIONS.get(name)
+    operation = OPERATIONS.get(name) or VECTOR_OPERATIONS.get(name)
     if operation is None:
-        hint = did_you_mean(mnemonic, [*OPERATIONS, *pseudo.NAMES])
+        hint = did_you_mean(mnemonic, [*OPERATIONS, *VECTOR_OPERATIONS, *pseudo.NAMES])
         raise AssemblyError(f"{where}: unknown instruction '{mnemonic}'{hint}")
     if operation.only_rv64 and xlen == 32:
         raise AssemblyError(f"{where}: '{mnemonic}' needs RV64; assemble with xlen=64")
     reader = _Reader(name, operation, address=address, where=where, xlen=xlen, value=value)
     letters = operation.operands
-    rounding = Rounding.RNE
-    if letters.endswith("r"):
+    rounding, vector = Rounding.RNE, None
+    if isinstance(operation, VectorOperation):
+        vectors = VectorReader(name, operation, where=where, value=value)
+        vector = vectors.read(operands)
+        letters, operands, reader.immediate = vectors.letters, vectors.texts, vectors.immediate
+    elif letters.endswith("r"):
         letters = letters[:-1]
         if len(operands) == len(letters) + 1:
             *operands, mode = operands
@@ -81,6 +91,7 @@ def read_instruction(
         rounding=rounding,
         line=line,
         target_name=reader.target_name,
+        vector=vector,
     )
 
 
@@ -166,7 +177,8 @@ class _Reader:
         if offset:
             self.immediate = self._within(self.value(offset), *_RANGES["m"])
             if letter == "a" and self.immediate:
-                raise AssemblyError(f"{self.where}: an atomic has no offset; write (a0)")
+                kind = "an atomic" if self.mnemonic.startswith("amo") else "a vector access"
+                raise AssemblyError(f"{self.where}: {kind} has no offset; write (a0)")
         self.sources.append(self.register(match[2].strip(), X))
 
     def _target(self, letter: str, text: str) -> None:

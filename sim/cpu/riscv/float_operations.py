@@ -74,7 +74,7 @@ def _classify(form: Format) -> Function:
     return classify
 
 
-def _to_integer(form: Format, bits: int, *, unsigned: bool) -> Function:
+def to_integer(form: Format, bits: int, *, unsigned: bool) -> Function:
     """Convert to an integer, clamped; a NaN becomes the largest."""
     least, most = (0, 2**bits - 1) if unsigned else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
 
@@ -90,7 +90,9 @@ def _to_integer(form: Format, bits: int, *, unsigned: bool) -> Function:
     return convert
 
 
-def _from_integer(form: Format, bits: int, *, unsigned: bool) -> Function:
+def from_integer(form: Format, bits: int, *, unsigned: bool) -> Function:
+    """Convert from an integer, rounded."""
+
     def convert(_: int, a: int, mode: Rounding) -> int:
         whole = wrap(bits, a) if unsigned else signed(bits, a)
         return box(form, floats.rounded(form, Fraction(whole), mode))
@@ -98,7 +100,9 @@ def _from_integer(form: Format, bits: int, *, unsigned: bool) -> Function:
     return convert
 
 
-def _to_format(form: Format, other: Format) -> Function:
+def to_format(form: Format, other: Format) -> Function:
+    """Convert from the other format, rounded."""
+
     def convert(_: int, a: int, mode: Rounding = Rounding.RNE) -> int:
         number = floats.value(other, unbox(other, a))
         if not isfinite(number):
@@ -168,8 +172,8 @@ def _others(form: Format, letter: str) -> dict[str, Operation]:
         for unsigned, suffix in ((False, ""), (True, "u")):
             wide = bits == 64
             to, of = f"fcvt.{name}{suffix}.{letter}", f"fcvt.{letter}.{name}{suffix}"
-            table[to] = plain("dSr", _to_integer(form, bits, unsigned=unsigned), only_rv64=wide)
-            table[of] = plain("Dsr", _from_integer(form, bits, unsigned=unsigned), only_rv64=wide)
+            table[to] = plain("dSr", to_integer(form, bits, unsigned=unsigned), only_rv64=wide)
+            table[of] = plain("Dsr", from_integer(form, bits, unsigned=unsigned), only_rv64=wide)
     return table
 
 
@@ -204,6 +208,6 @@ FLOAT_OPERATIONS: Mapping[str, Operation] = {
     **_others(DOUBLE, "d"),
     **_moves(SINGLE, "w", "flw", "fsw"),
     **_moves(DOUBLE, "d", "fld", "fsd"),
-    "fcvt.s.d": Operation(kind=Kind.FLOAT, operands="DSr", function=_to_format(SINGLE, DOUBLE)),
-    "fcvt.d.s": Operation(kind=Kind.FLOAT, operands="DS", function=_to_format(DOUBLE, SINGLE)),
+    "fcvt.s.d": Operation(kind=Kind.FLOAT, operands="DSr", function=to_format(SINGLE, DOUBLE)),
+    "fcvt.d.s": Operation(kind=Kind.FLOAT, operands="DS", function=to_format(DOUBLE, SINGLE)),
 }

@@ -20,6 +20,10 @@ from sim.cpu.riscv.operation import Kind
 from sim.cpu.riscv.program import INSTRUCTION_BYTES, Instruction, Program
 from sim.cpu.riscv.registers import A0, A7, REGISTERS, SP, ZERO
 from sim.cpu.riscv.semantics import data_address, is_taken, next_address, result
+from sim.cpu.riscv.vector.configuration import VLEN_BITS
+from sim.cpu.riscv.vector.execute import data_base
+from sim.cpu.riscv.vector.execute import execute as execute_vector
+from sim.cpu.riscv.vector.state import VectorState
 
 STACK_TOP, STACK_BYTES = 0x7FFF_FFF0, 2**20
 POWER_OFF_ADDRESS, POWER_OFF_VALUE = 0x10_0000, 0x5555
@@ -31,6 +35,11 @@ STRING_LIMIT_BYTES = 2**16
 _COUNTERS = tuple(
     CONTROL_REGISTERS[name] for name in ("cycle", "time", "instret", "mcycle", "minstret")
 )
+_VECTOR = {
+    CONTROL_REGISTERS["vl"]: "length",
+    CONTROL_REGISTERS["vtype"]: "vtype",
+    CONTROL_REGISTERS["vlenb"]: "register_bytes",
+}
 _HART_ID, _STATUS = CONTROL_REGISTERS["mhartid"], CONTROL_REGISTERS["mstatus"]
 
 
@@ -42,19 +51,28 @@ class Step:
     taken: bool
     """Whether it is a jump, or a branch whose condition holds."""
     data_address: int
-    """-1 without a memory access."""
+    """-1 without a memory access; of a vector access, its base."""
 
 
 class Machine:
     """Registers, memory and the place in a program.
 
-    Models: RV32IM and RV64IM with F, D and atomics; exit and print calls; the power-off register.
+    Models: RV32IM and RV64IM with F, D, V and atomics; exit and print calls; the power-off
+    register.
     Ignores: privilege, interrupts, floating-point exception flags, changes of the rounding mode;
     the cycle and time counters count instructions.
     Source: The RISC-V Instruction Set Manual, Volume I, version 20240411.
     """
 
-    def __init__(self, program: Program, *, hart: int = 0, lenient: bool = False) -> None:
+    def __init__(
+        self,
+        program: Program,
+        *,
+        hart: int = 0,
+        lenient: bool = False,
+        vlen_bits: int = VLEN_BITS,
+    ) -> None:
+        """Take a program; SpecError for a vector register of a length that there is not."""
         self.program = program
         self.hart = hart
         self.registers = [0] * REGISTERS
@@ -75,6 +93,8 @@ class Machine:
         """None while the program runs."""
         self.output = ""
         self.retired = 0
+        self.vectors = VectorState(vlen_bits=vlen_bits, xlen=program.xlen)
+        """Vector registers, length and type."""
         self._control: dict[int, int] = {_STATUS: 0}
 
     def fetch(self, address: int) -> Instruction:
@@ -94,7 +114,10 @@ class Machine:
         values = [self.registers[source] for source in instruction.sources]
         data = -1
         try:
-            if instruction.operation.accesses_memory:
+            if instruction.vector is not None:
+                written = execute_vector(self.vectors, self.memory, instruction, values)
+                data = data_base(instruction, values)
+            elif instruction.operation.accesses_memory:
                 data = data_address(instruction, values, self.program.xlen)
                 written = self.access_memory(instruction, values, data)
             else:
@@ -142,6 +165,8 @@ class Machine:
         writes = instruction.mnemonic == "csrrw" or instruction.sources[0] != ZERO
         if number in _COUNTERS and not writes:
             return self.retired
+        if number in _VECTOR and not writes:
+            return int(getattr(self.vectors, _VECTOR[number]))
         if number == _HART_ID and not writes:
             return self.hart
         if number not in self._control:
@@ -207,10 +232,15 @@ class Execution:
 
 
 def execute(
-    program: Program, *, limit: int = INSTRUCTION_LIMIT, hart: int = 0, lenient: bool = False
+    program: Program,
+    *,
+    limit: int = INSTRUCTION_LIMIT,
+    hart: int = 0,
+    lenient: bool = False,
+    vlen_bits: int = VLEN_BITS,
 ) -> Execution:
     """Run a program to its end; ExecutionError after `limit` instructions, as for a wild access."""
-    machine = Machine(program, hart=hart, lenient=lenient)
+    machine = Machine(program, hart=hart, lenient=lenient, vlen_bits=vlen_bits)
     indices, taken, addresses = array("q"), array("b"), array("q")
     while machine.exit_code is None:
         step = machine.step()

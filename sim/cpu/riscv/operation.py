@@ -33,6 +33,7 @@ class Kind(StrEnum):
     FENCE = "fence"
     ENVIRONMENT = "environment"
     """`ecall` and `ebreak`."""
+    VECTOR = "vector"
 
 
 CONTROL_FLOW = frozenset({Kind.BRANCH, Kind.JUMP, Kind.INDIRECT})

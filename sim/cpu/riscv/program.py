@@ -9,6 +9,7 @@ from typing import Literal
 from sim.cpu.riscv.floats import Rounding
 from sim.cpu.riscv.operation import Operation
 from sim.cpu.riscv.registers import name as register_name
+from sim.cpu.riscv.vector.operands import VectorOperands
 from sim.errors import TokenclockError
 
 Xlen = Literal[32, 64]
@@ -37,6 +38,8 @@ class Instruction:
     """In the source text, from 1."""
     target_name: str = ""
     """Label that a branch or jump names."""
+    vector: VectorOperands | None = None
+    """Vector registers; `sources` and `dest` are the scalar ones."""
 
     def __str__(self) -> str:
         """Write it as a disassembler does, registers by number."""
@@ -44,6 +47,7 @@ class Instruction:
         if self.dest is not None or "d" in self.operation.operands.lower():
             words.append(register_name(self.dest or 0))
         words += [register_name(source) for source in self.sources]
+        words += self.vector.names if self.vector else ()
         if self.operation.has_immediate:
             words.append(str(self.immediate))
         if self.target_name:

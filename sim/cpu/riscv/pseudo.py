@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from sim.cpu.riscv.expressions import high, low
 from sim.cpu.riscv.program import Xlen
+from sim.cpu.riscv.vector.pseudo import VECTOR_TEMPLATES
 
 _CONDITIONS_WITH_ZERO = {
     "beqz": "beq {0}, x0, {1}",
@@ -68,6 +69,7 @@ _TEMPLATES: Mapping[tuple[str, int], tuple[str, ...]] = {
     ("rdcycle", 1): ("csrrs {0}, cycle, x0",),
     ("rdtime", 1): ("csrrs {0}, time, x0",),
     ("rdinstret", 1): ("csrrs {0}, instret, x0",),
+    **VECTOR_TEMPLATES,
 }
 NAMES = frozenset(name for name, _ in _TEMPLATES) | {"li"}
 """Mnemonics that are pseudo-instructions, in one of their forms at least."""

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from sim.cpu.riscv.float_operations import FLOAT_OPERATIONS
 from sim.cpu.riscv.integers import INTEGER_OPERATIONS, wrap
+from sim.cpu.riscv.memory import ExecutionError
 from sim.cpu.riscv.operation import Kind, Operation
 from sim.cpu.riscv.program import INSTRUCTION_BYTES, Instruction, Xlen
 
@@ -19,6 +20,11 @@ OPERATIONS: Mapping[str, Operation] = {**INTEGER_OPERATIONS, **FLOAT_OPERATIONS}
 def result(instruction: Instruction, values: Sequence[int], xlen: Xlen) -> int:
     """Return what an instruction without memory access writes to its destination, 0 if nothing."""
     operation = instruction.operation
+    if operation.kind is Kind.VECTOR:
+        raise ExecutionError(
+            f"'{instruction.mnemonic}' needs vector registers, which this machine has not; use "
+            "sim.cpu.riscv.execute or its compiled machine"
+        )
     if operation.kind is Kind.BRANCH:
         return 0
     if operation.kind in (Kind.JUMP, Kind.INDIRECT):

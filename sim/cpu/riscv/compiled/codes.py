@@ -28,8 +28,9 @@ NOWHERE = REGISTERS
 
 (INTEGER, WITH_IMMEDIATE, CONSTANT, LOAD, STORE, BRANCH, JUMP, INDIRECT, SINGLE, DOUBLE) = range(10)
 MOVE, CONVERT, ATOMIC, COUNTER, NOTHING, ENVIRONMENT, HART = range(10, 17)
+VECTOR, VECTOR_REGISTER = 17, 18
 """Groups: `MOVE` is all that touches single or double patterns without rounding, comparisons
-too."""
+too; `VECTOR_REGISTER` reads `vl`, `vtype` or `vlenb`, by its code."""
 
 WORD = 32
 """Added to the code of the integer operations that work on 32 bits."""
@@ -65,6 +66,9 @@ TO_INTEGER, FROM_INTEGER, TO_SINGLE, TO_DOUBLE = 0, 8, 16, 17
 """Codes of `CONVERT`; to and from integers plus the form, plus 4 for doubles. The mode is the
 immediate."""
 
+_READS = ("csrrs", "csrrc")
+"""Which only read where their source is x0."""
+_VECTOR_REGISTERS = tuple(CONTROL_REGISTERS[n] for n in ("vl", "vtype", "vlenb"))
 _COUNTERS = {CONTROL_REGISTERS[n] for n in ("cycle", "time", "instret", "mcycle", "minstret")}
 
 
@@ -93,7 +97,9 @@ def _fill(row: Ints, instruction: Instruction, program: Program) -> None:
     row[A : A + len(sources)] = sources
     row[IMMEDIATE] = instruction.immediate
     row[BYTES] = operation.bytes
-    if operation.accesses_memory:
+    if operation.kind is Kind.VECTOR:
+        row[GROUP] = VECTOR
+    elif operation.accesses_memory:
         row[GROUP], row[CODE] = _memory_access(instruction)
         if operation.kind is Kind.LOAD:
             row[B] = ZERO
@@ -109,6 +115,12 @@ def _fill(row: Ints, instruction: Instruction, program: Program) -> None:
     elif operation.kind in (Kind.FLOAT, Kind.FLOAT_MULTIPLY, Kind.FLOAT_DIVIDE):
         row[GROUP], row[CODE] = _floating(instruction)
         row[IMMEDIATE] = MODES[instruction.rounding]
+    elif (
+        instruction.immediate in _VECTOR_REGISTERS
+        and instruction.mnemonic in _READS
+        and (instruction.sources == (ZERO,))
+    ):
+        row[GROUP], row[CODE] = VECTOR_REGISTER, _VECTOR_REGISTERS.index(instruction.immediate)
     else:
         row[GROUP] = _special(instruction)
 

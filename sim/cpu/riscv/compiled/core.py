@@ -13,10 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from sim.cpu import inorder_compiled as pipeline
-from sim.cpu.riscv.compiled import loop
+from sim.cpu.riscv.compiled import loop, state
 from sim.cpu.riscv.compiled.codes import MARK, decode
 from sim.cpu.riscv.compiled.memory import FlatMemory
 from sim.cpu.riscv.compiled.timing import CoreTiming, no_caches
+from sim.cpu.riscv.compiled.vector_side import VectorSide
 from sim.cpu.riscv.integers import signed, wrap
 from sim.cpu.riscv.machine import (
     INSTRUCTION_LIMIT,
@@ -27,6 +28,7 @@ from sim.cpu.riscv.machine import (
 from sim.cpu.riscv.memory import ExecutionError
 from sim.cpu.riscv.program import INSTRUCTION_BYTES, Program
 from sim.cpu.riscv.registers import A0, A7, REGISTERS, SP, F
+from sim.cpu.riscv.vector.configuration import VLEN_BITS, check_vlen
 from sim.cpu.steady import CAUSE_ORDER
 from sim.memory.cache.compiled_state import counts_of
 from sim.memory.cache.counts import HierarchyCounts
@@ -53,7 +55,8 @@ class Section:
 class CompiledMachine:
     """A program, its registers and memory, executed by compiled code.
 
-    Models: RV32IM and RV64IM with F, D and atomics; exit and print calls; the power-off register.
+    Models: RV32IM and RV64IM with F, D, V and atomics; exit and print calls; the power-off
+    register.
     Ignores: as the readable machine; rounding modes but the nearest even, other than in conversions
     to integers, and all control registers but counters are refused.
     Source: The RISC-V Instruction Set Manual, Volume I, version 20240411.
@@ -68,13 +71,16 @@ class CompiledMachine:
         marks: Sequence[int] = (),
         hart: int = 0,
         power_off: bool = True,
+        vlen_bits: int = VLEN_BITS,
     ) -> None:
         """Take a program; `regions` (first address, length) add to its data and stack.
 
         `marks` are addresses at which a new section begins; without `power_off` there is no such
-        register. ExecutionError for what is not executed here.
+        register. ExecutionError for what is not executed here, SpecError for a vector register of
+        a length that there is not, and where vector instructions lack a unit to time them.
         """
         self.timing = timing
+        self.vectors = VectorSide(vlen_bits=check_vlen(vlen_bits), timing=timing, rows=BLOCK)
         stack = (STACK_TOP - STACK_BYTES, STACK_BYTES + 16)
         data = (program.data_base, len(program.data))
         self.memory = FlatMemory((data, stack, *regions), power_off=power_off)
@@ -83,8 +89,8 @@ class CompiledMachine:
         self._values[SP] = STACK_TOP
         self._caches = timing.empty_caches() if timing else no_caches()
         self._pipeline = pipeline.initial_state()
-        self._state = np.zeros(loop.STATE, dtype=np.int64)
-        self._state[loop.HART_ID] = hart
+        self._state = np.zeros(state.STATE, dtype=np.int64)
+        self._state[state.HART_ID] = hart
         self.load(program, marks)
 
     def load(self, program: Program, marks: Sequence[int] = ()) -> None:
@@ -96,11 +102,14 @@ class CompiledMachine:
         if program.data:
             content = np.frombuffer(program.data, dtype=np.uint8)
             self.memory.view(program.data_base, len(program.data))[:] = content
+        if self.timing:
+            self.timing.check(program)
+        self.vectors.load(program)
         self._code = decode(program, frozenset(marks))
         none = np.zeros((0, 0), dtype=np.int64)
         self._steps = self.timing.steps(program) if self.timing else none
-        self._state[loop.ADDRESS_MASK] = 2**32 - 1 if program.xlen == 32 else -1
-        self._state[loop.TEXT_BASE] = program.text_base
+        self._state[state.ADDRESS_MASK] = 2**32 - 1 if program.xlen == 32 else -1
+        self._state[state.TEXT_BASE] = program.text_base
         self.jump(program.entry)
 
     exit_code: int | None
@@ -120,9 +129,14 @@ class CompiledMachine:
         self._values[number] = signed(self.program.xlen if number < F else 64, value)
 
     @property
+    def vector_registers(self) -> bytes:
+        """The bytes of v0, then v1, and so on."""
+        return self.vectors.registers.tobytes()
+
+    @property
     def retired(self) -> int:
         """Instructions executed so far."""
-        return int(self._state[loop.RETIRED])
+        return int(self._state[state.RETIRED])
 
     @property
     def cache_counts(self) -> HierarchyCounts:
@@ -132,8 +146,8 @@ class CompiledMachine:
     def jump(self, address: int) -> None:
         """Go on at an address, as a program that runs again does."""
         index = self.program.index_of(address)
-        self._state[loop.INDEX] = -1 if index is None else index
-        self._state[loop.ADDRESS] = address
+        self._state[state.INDEX] = -1 if index is None else index
+        self._state[state.ADDRESS] = address
         self.exit_code = None
 
     def run(self, *, limit: int = INSTRUCTION_LIMIT) -> tuple[Section, ...]:
@@ -150,7 +164,7 @@ class CompiledMachine:
         while self.exit_code is None:
             if not left:
                 self._endless(limit)
-            at = int(self._state[loop.INDEX])
+            at = int(self._state[state.INDEX])
             marked = 0 <= at < len(self._code) and bool(self._code[at, MARK])
             if begun is None or marked:
                 if begun is not None:
@@ -165,6 +179,7 @@ class CompiledMachine:
                 self._caches,
                 self._state,
                 rows,
+                self.vectors.content,
                 min(block, left),
                 self.timing is not None,
             )
@@ -172,7 +187,9 @@ class CompiledMachine:
             begun = self._timed(rows[:done], begun, done)
             self._handle(why)
         if begun is not None:
-            sections.append(_section(*begun))
+            address, instructions, cycles, lost = begun
+            cycles += self.vectors.drain(self._pipeline, lost)
+            sections.append(_section(address, instructions, cycles, lost))
         return tuple(sections)
 
     def _timed(
@@ -182,35 +199,38 @@ class CompiledMachine:
         address, instructions, cycles, lost = begun
         if self.timing is not None and done:
             rules = (self.timing.rules.forwarding, self.timing.rules.shared_port)
-            cycles += int(pipeline.advance(rows, self._pipeline, rules, _NO_STAMPS, lost))
+            cycles += self.vectors.advance(rows, self._pipeline, rules, _NO_STAMPS, lost)
         return address, instructions + done, cycles, lost
 
     def _handle(self, why: int) -> None:
         """Do what the compiled loop stopped for."""
-        if why in (loop.FULL, loop.SECTION):
+        if why in (state.FULL, state.SECTION):
             return
-        if why == loop.POWER_OFF:
+        if why == state.POWER_OFF:
             self.exit_code = 0
             return
         program = self.program
-        if why == loop.NO_INSTRUCTION:
+        if why == state.NO_INSTRUCTION:
             end = program.text_base + INSTRUCTION_BYTES * len(program.instructions)
-            address = wrap(program.xlen, int(self._state[loop.ADDRESS]))
+            address = wrap(program.xlen, int(self._state[state.ADDRESS]))
             raise ExecutionError(
                 f"{program.name}: no instruction at {address:#x}; the text is "
                 f"{program.text_base:#x} to {end - 1:#x}; end with an exit call"
             )
-        instruction = program.instructions[int(self._state[loop.FAULT])]
+        instruction = program.instructions[int(self._state[state.FAULT])]
         where = program.where(instruction)
-        if why == loop.CALL:
+        if why == state.ILLEGAL:
+            values = [self.registers[source] for source in instruction.sources]
+            self.vectors.refuse(program, instruction, values)
+        if why == state.CALL:
             try:
                 self._call(instruction.mnemonic)
             except ExecutionError as error:
                 raise ExecutionError(f"{where}: {error}") from error
             return
-        size = instruction.operation.bytes
-        address = wrap(program.xlen, int(self._state[loop.ADDRESS]))
-        if why == loop.MISALIGNED:
+        size = instruction.operation.bytes or self.vectors.element_bytes(instruction)
+        address = wrap(program.xlen, int(self._state[state.ADDRESS]))
+        if why == state.MISALIGNED:
             raise ExecutionError(
                 f"{where}: misaligned access of {size} bytes at {address:#x}; align the data"
             )
@@ -249,7 +269,7 @@ class CompiledMachine:
         return content.decode(errors="replace")
 
     def _endless(self, limit: int) -> None:
-        at = min(max(int(self._state[loop.INDEX]), 0), len(self.program.instructions) - 1)
+        at = min(max(int(self._state[state.INDEX]), 0), len(self.program.instructions) - 1)
         raise ExecutionError(
             f"{self.program.where(self.program.instructions[at])}: still running after {limit} "
             "instructions; the program loops for ever, or needs a higher limit"

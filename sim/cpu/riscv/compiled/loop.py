@@ -6,13 +6,13 @@ instruction the row from which `inorder_compiled.advance` takes its time.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from sim.cpu.inorder_compiled import COLUMNS, MISS, TAKEN, TO_DRAM
+from sim.cpu.inorder_compiled import COLUMNS, TAKEN
 from sim.cpu.riscv.compiled.arithmetic import holds, integer
 from sim.cpu.riscv.compiled.codes import (
     ATOMIC,
@@ -38,12 +38,38 @@ from sim.cpu.riscv.compiled.codes import (
     STORE,
     TARGET,
     TO,
+    VECTOR,
+    VECTOR_REGISTER,
     WITH_IMMEDIATE,
     A,
     B,
     C,
 )
 from sim.cpu.riscv.compiled.floating import rounded
+from sim.cpu.riscv.compiled.lookup import look_up
+from sim.cpu.riscv.compiled.state import (
+    ADDRESS,
+    ADDRESS_MASK,
+    CALL,
+    FAULT,
+    FULL,
+    HART_ID,
+    INDEX,
+    LENGTH,
+    MISALIGNED,
+    NO_INSTRUCTION,
+    POWER_OFF,
+    RETIRED,
+    SECTION,
+    TEXT_BASE,
+    VLENB,
+    VTYPE,
+    WILD,
+    XLEN,
+    Caches,
+    Content,
+    Vectors,
+)
 from sim.cpu.riscv.compiled.values import (
     atomically,
     convert,
@@ -56,72 +82,12 @@ from sim.cpu.riscv.compiled.values import (
     single,
     store,
 )
+from sim.cpu.riscv.compiled.vector_execute import execute
+from sim.cpu.riscv.compiled.vector_work import note_work
 from sim.memory.cache.compiled import unowned
-from sim.memory.cache.compiled_request import request
-from sim.memory.cache.compiled_sets import find, use
-from sim.memory.cache.compiled_state import COUNTS, LINES, LOAD_HITS, SHIFT, STORE_HITS
 
 Ints = npt.NDArray[np.int64]
 Rows = npt.NDArray[np.int64]
-
-INDEX, RETIRED, ADDRESS, FAULT, ADDRESS_MASK, TEXT_BASE, HART_ID = range(7)
-"""In a state: the next instruction's index, instructions so far, the address of an access that
-failed or of an instruction that is not there, the index of the instruction that failed, which bits
-an address has, where the text begins, and the hart's number."""
-STATE = 7
-(FULL, SECTION, CALL, NO_INSTRUCTION, MISALIGNED, WILD, POWER_OFF) = range(7)
-"""Why the loop stopped: as many instructions as asked for, a section's first instruction, an
-environment call, and faults."""
-MEMORY_WRITES = 1
-"""Of main memory's counters."""
-
-
-class Content(NamedTuple):
-    """Memory as numbers of 64 bits, little-endian, and the regions in it."""
-
-    numbers: Ints
-    regions: Ints
-    """[regions, 3]: first address, end, and place of the first byte."""
-    power_off: tuple[int, int]
-    """Address of the power-off register, and the value that ends the run."""
-
-
-class Caches(NamedTuple):
-    """Caches as the compiled hierarchy keeps them, and what a miss costs."""
-
-    table: Ints
-    state: Ints
-    frames: Ints
-    miss_cycles: Ints
-    """By level at which an access is found, main memory last."""
-    write_back_cycles: int
-    """By which each line that goes to main memory lengthens the access that drives it out."""
-
-
-@njit(cache=True)
-def _missed(caches: Caches, kind: Any, address: Any, size: Any, row: Rows) -> None:
-    """Pass an access through the levels; note in its row what it costs beyond a hit in L1."""
-    table, state, frames = unowned(caches.table), unowned(caches.state), unowned(caches.frames)
-    counter = table[len(table) - 1, COUNTS] + MEMORY_WRITES
-    before = state[counter]
-    depth = request(kind, address, address + size - 1, table, state, frames)
-    driven_out = state[counter] - before
-    row[MISS] = caches.miss_cycles[depth] + driven_out * caches.write_back_cycles
-    row[TO_DRAM] = depth == len(caches.miss_cycles) - 1 or driven_out > 0
-
-
-@njit(cache=True, inline="always")
-def _look_up(  # noqa: PLR0917 - an access, then what it passes through
-    caches: Caches, table: Ints, state: Ints, stored: Any, address: Any, size: Any, row: Rows
-) -> None:
-    """Find an access in the caches; a hit in the first level costs nothing more."""
-    place = find(table, state, 0, address >> table[0, SHIFT])
-    if place < 0:
-        _missed(caches, np.int64(stored), address, size, row)
-        return
-    place = use(table, state, 0, place)
-    state[table[0, LINES] + place] |= stored
-    state[table[0, COUNTS] + (STORE_HITS if stored else LOAD_HITS)] += 1
 
 
 @njit(cache=True, inline="always")
@@ -167,6 +133,16 @@ def _compute(values: Ints, row: Ints) -> None:
         convert(values, row)
 
 
+@njit(cache=True)
+def _vector_register(which: Any, state: Ints) -> Any:
+    """Return `vl`, `vtype` or `vlenb`."""
+    if which == 0:
+        return state[LENGTH]
+    if which == 2:
+        return state[VLENB]
+    return state[VTYPE] if state[VTYPE] >= 0 else np.int64(-1) << (state[XLEN] - 1)
+
+
 @njit(cache=True, error_model="numpy")
 def run_block(  # noqa: C901, PLR0912, PLR0915, PLR0917 - one switch, kept in one loop
     code: Ints,
@@ -176,18 +152,22 @@ def run_block(  # noqa: C901, PLR0912, PLR0915, PLR0917 - one switch, kept in on
     caches: Caches,
     owned_state: Ints,
     rows: Rows,
+    vectors: Vectors,
     most: int,
     timed: bool,
 ) -> tuple[int, int]:
     """Execute up to `most` instructions; return why it stopped and how many were executed.
 
     `steps` is what the pipeline knows of each instruction of the program; where `timed`, `rows`
-    [most] receives a copy for each executed one, with its miss and whether it was taken.
+    [most] receives a copy for each executed one, with its miss and whether it was taken, and the
+    vectors' work what vector instructions ask.
     """
     code, steps, rows = unowned(code), unowned(steps), unowned(rows)
     state, regions = unowned(owned_state), unowned(content.regions)
     table, lines = unowned(caches.table), unowned(caches.state)
     values, numbers = unowned(registers), unowned(content.numbers)
+    vector_state, vector_registers = unowned(vectors.state), unowned(vectors.registers)
+    vector_code = unowned(vectors.code)
     mask, base = state[ADDRESS_MASK], state[TEXT_BASE]
     power_off = content.power_off[0]
     at, done = np.int64(state[INDEX]), np.int64(0)
@@ -216,7 +196,7 @@ def run_block(  # noqa: C901, PLR0912, PLR0915, PLR0917 - one switch, kept in on
                 break
             if timed:
                 stored = np.int64(group != LOAD)
-                _look_up(caches, table, lines, stored, address, size, rows[np.uint64(done)])
+                look_up(caches, table, lines, stored, address, size, rows[np.uint64(done)])
             _access(values, numbers, row, place)
             if address == power_off and group == STORE:
                 why = _power_off(values[row[A]], size, content.power_off[1])
@@ -235,6 +215,17 @@ def run_block(  # noqa: C901, PLR0912, PLR0915, PLR0917 - one switch, kept in on
             if address & 3 or following < 0 or following >= len(code):
                 following = np.int64(-1)
             state[ADDRESS] = address
+        elif group == VECTOR:
+            instruction = vector_code[np.uint64(at)]
+            if timed:
+                step = rows[np.uint64(done)]
+                note_work(instruction, done, values, vectors, caches, step)
+            why, address = execute(instruction, values, vector_registers, vector_state, content)
+            if why != FULL:
+                state[ADDRESS], state[FAULT] = address, at
+                break
+        elif group == VECTOR_REGISTER:
+            values[row[TO]] = _vector_register(operation, vector_state)
         elif group == COUNTER:
             values[row[TO]] = retired
         elif group == HART:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from sim.cpu.riscv.compiled.loop import Content
+from sim.cpu.riscv.compiled.state import Content
 from sim.cpu.riscv.machine import POWER_OFF_ADDRESS, POWER_OFF_VALUE
 from sim.cpu.riscv.memory import ExecutionError
 

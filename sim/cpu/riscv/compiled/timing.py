@@ -10,10 +10,12 @@ import numpy.typing as npt
 
 from sim.cpu import inorder_compiled as pipeline
 from sim.cpu.inorder import PipelineRules
-from sim.cpu.riscv.compiled.loop import Caches
+from sim.cpu.riscv.compiled.state import Caches
+from sim.cpu.riscv.compiled.vector_codes import LIKES, uses_vectors
 from sim.cpu.riscv.operation import MEMORY, Kind
 from sim.cpu.riscv.program import Instruction, Program
 from sim.cpu.riscv.registers import ZERO
+from sim.cpu.riscv.vector.unit import VectorUnitSpec
 from sim.cpu.spec import CpuSpec
 from sim.errors import SpecError
 from sim.memory.cache.compiled_state import empty_frames, layout
@@ -21,6 +23,8 @@ from sim.memory.cache.spec import CacheLevelSpec, HierarchySpec
 
 Ints = npt.NDArray[np.int64]
 
+LOAD_CYCLES = 2
+"""From EX until what a load that hits has read can enter EX, as in the pipeline."""
 FLOATING = (Kind.FLOAT, Kind.FLOAT_MULTIPLY, Kind.FLOAT_DIVIDE)
 
 
@@ -44,6 +48,8 @@ class CoreTiming:
     """By level at which an access is found, beyond a hit in the first; main memory last."""
     write_back_cycles: int = 0
     """By which a line that goes to main memory lengthens the access that drives it out."""
+    vector: VectorUnitSpec | None = None
+    """None: a core without one, on which no vector instruction is timed."""
 
     @classmethod
     def of(cls, spec: CpuSpec) -> CoreTiming:
@@ -75,11 +81,26 @@ class CoreTiming:
         kind = instruction.operation.kind
         row[pipeline.DEST] = -1 if instruction.dest is None else instruction.dest
         read = [source for source in instruction.sources if source != ZERO]
+        if kind is Kind.VECTOR:
+            read.append(ZERO)  # stands for the vector unit
         row[pipeline.SOURCE : pipeline.SOURCE + 3] = (*read, -1, -1, -1)[:3]
         row[pipeline.LATENCY] = self.latency_cycles.get(kind, 1)
         row[pipeline.ACCESSES] = kind in MEMORY
         row[pipeline.FROM_MEMORY] = kind in (Kind.LOAD, Kind.ATOMIC)
         return row
+
+    def like_cycles(self) -> Ints:
+        """Return cycles until a vector element's result is there, by the number of its kind."""
+        cycles = {Kind.LOAD: LOAD_CYCLES} | dict(self.latency_cycles)
+        return np.array([cycles.get(kind, 1) for kind in LIKES], dtype=np.int64)
+
+    def check(self, program: Program) -> None:
+        """Raise SpecError for vector instructions on a core that has no unit for them."""
+        if self.vector is None and uses_vectors(program):
+            raise SpecError(
+                f"{program.name}: has vector instructions, but this core has no vector unit; give "
+                "CoreTiming a `vector`, or run without timing"
+            )
 
     def empty_caches(self) -> Caches:
         """Return the caches as the compiled loop takes them, empty."""

@@ -1,13 +1,16 @@
-"""A model's operations as RV64 programs, in assembly text: scalar float32, one token a pass."""
+"""A model's operations as RV64 programs, in assembly text: float32, one token a pass."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.resources import files
 
 NAMES = ("matmul", "exp", "softmax", "rmsnorm", "rope", "elementwise", "layernorm", "move")
+VECTOR_NAMES = ("exp", "matmul_vector", "softmax_vector")
+"""With the vector extension, and what they need of the scalar ones."""
 
 
-def kernel_text() -> str:
-    """Return all kernels as one text; each is called with its arguments in a0 to a7 and fa0."""
+def kernel_text(names: Sequence[str] = NAMES) -> str:
+    """Return kernels as one text; each is called with its arguments in a0 to a7 and fa0."""
     folder = files(__package__)
-    return "\n".join(folder.joinpath(f"{name}.s").read_text(encoding="utf-8") for name in NAMES)
+    return "\n".join(folder.joinpath(f"{name}.s").read_text(encoding="utf-8") for name in names)
