@@ -6,11 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sim.cpu.kernelcores import inorder_compiled as inorder
-from sim.cpu.kernelcores import load_core, parse_kernel, run_kernel
-from sim.cpu.kernelcores import ooo_compiled as ooo
+from sim.cpu.kernelcores import load_core, ooo_state, parse_kernel, run_kernel
 from sim.cpu.kernelcores.body import build_body
 from sim.cpu.kernelcores.inorder import InOrderCore, build_in_order
 from sim.cpu.kernelcores.ooo import OutOfOrderCore
+from sim.cpu.kernelcores.ooo_compiled import advance
 from sim.cpu.kernelcores.program import build_program
 
 ITERATIONS = 12
@@ -58,12 +58,12 @@ def bodies(draw, lines):
 
 
 def compiled_ends(program):
-    state = ooo.initial_state(program)
+    state = ooo_state.initial_state(program)
     none = np.zeros((0, 4), dtype=np.int64)
     ends = []
     for iteration in range(1, ITERATIONS + 1):
-        ooo.advance(program, state, iteration, none)
-        ends.append(int(state.scalars[ooo.NOW]) - 1)
+        advance(program, state, iteration, none)
+        ends.append(int(state.scalars[ooo_state.NOW]) - 1)
     return ends
 
 
