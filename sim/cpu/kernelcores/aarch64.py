@@ -92,6 +92,7 @@ def _instruction(line: Line) -> KernelInstruction:
         moves=form.idiom == "move" and bool(reads),
         branch=form.cost_class == "branch",
         steps=_steps(line),
+        extensions=(form.extension,) if form.extension else (),
     )
 
 

@@ -24,6 +24,7 @@ from sim.cpu.kernelcores.program import Ints, Program
 
 @compiled
 def rename(program: Program, state: State, stamps: Ints) -> None:
+    """Give a cycle's slots their entries and ports; see `ooo.OutOfOrderCore`."""
     s, w = state.scalars, program.widths
     slots, count, mask = len(program.first) - 1, len(program.latency), len(state.complete) - 1
     now = s[NOW]

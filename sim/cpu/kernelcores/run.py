@@ -164,7 +164,8 @@ def _in_order(body: Body) -> tuple[Steady, Ints]:
 
 
 def _pressure(body: Body) -> tuple[tuple[str, Fraction], ...]:
-    load = dict.fromkeys((*body.core.ports, *body.core.dividers), Fraction(0))
+    core = body.core
+    load = dict.fromkeys((*core.ports, *core.dividers, *core.tile_units), Fraction(0))
     for op in body.micro_ops:
         for need in op.needs:
             for unit in need.units:
