@@ -14,16 +14,26 @@ from reports.commands.console import json_option
 Examples:
   tokenclock kernel dot.s --core zen4
   tokenclock kernel gemm.s --core skylake --json
+  tokenclock kernel axpy.s --core zen4 --from l3
   tokenclock kernel dot_neon.s --core ./my-core.yaml"""
 )
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--core", required=True, help="Name of a core, or a core's YAML file.")
+@click.option(
+    "--from",
+    "level",
+    default="l1",
+    show_default=True,
+    metavar="LEVEL",
+    help="Where operands that move come from: l1, l2 or l3, as far as the core's file says.",
+)
 @json_option
-def kernel(*, file: Path, core: str, as_json: bool) -> None:
+def kernel(*, file: Path, core: str, level: str, as_json: bool) -> None:
     """Simulate FILE's loop body on a core: cycles per iteration, what limits it, a timeline.
 
-    FILE holds one loop body: x86-64 in Intel syntax, AArch64 or RISC-V, as the core executes. All
-    accesses hit L1 and branches are predicted.
+    FILE holds one loop body: x86-64 in Intel syntax, AArch64 or RISC-V, as the core executes.
+    The core runs with all operands in L1, or as slowly as --from delivers them. Branches are
+    predicted.
     """
     from reports.kernels import kernel_json, kernel_text  # noqa: PLC0415 - start-up time
     from reports.output import json_text  # noqa: PLC0415 - start-up time
@@ -35,7 +45,7 @@ def kernel(*, file: Path, core: str, as_json: bool) -> None:
     )
 
     spec = read_core(Path(core)) if core.endswith((".yaml", ".yml")) else load_core(core)
-    result = run_kernel(read_kernel(file, spec.isa), spec)
+    result = run_kernel(read_kernel(file, spec.isa), spec, operands_from=level)
     if as_json:
         click.echo(json_text(kernel_json(result)), nl=False)
     else:

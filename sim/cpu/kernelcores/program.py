@@ -102,7 +102,7 @@ def _widths(body: Body) -> Widths:
     looped = body.kernel.instructions[-1].branch
     group = 0
     if looped and slots <= core.loop_buffer_micro_ops:
-        copies = max(1, min(UNROLL_AT_MOST, core.loop_unroll_micro_ops // slots))
+        copies = max(1, min(UNROLL_AT_MOST, core.calibration.loop_unroll_micro_ops // slots))
         group = copies * slots
     return Widths(
         rename=core.issue_width,

@@ -69,8 +69,11 @@ class KernelResult:
         return float(self.instructions_per_iteration / self.cycles_per_iteration)
 
 
-def run_kernel(kernel: Kernel, core: CoreSpec) -> KernelResult:
+def run_kernel(kernel: Kernel, core: CoreSpec, *, operands_from: str = "l1") -> KernelResult:
     """Simulate a kernel to its steady state.
+
+    The core is simulated with all operands in L1. Where they come from a level further out, the
+    loop takes at least the cycles in which that level delivers their bytes.
 
     Raises KernelError where the core cannot execute it, and LawViolationError where the result
     is below a bound.
@@ -78,10 +81,11 @@ def run_kernel(kernel: Kernel, core: CoreSpec) -> KernelResult:
     body = build_body(kernel, core)
     run = _out_of_order if core.order == "out" else _in_order
     (cycles, period, simulated, proved), stamps = run(body)
-    bounds = bounds_of(body)
+    bounds = bounds_of(body, operands_from)
     limit = max(bounds.ports, bounds.dependencies, Fraction(body.slots, core.issue_width))
     if proved and cycles < limit:
         raise LawViolationError(f"{kernel.name} on {core.name}: {cycles} cycles, at least {limit}")
+    cycles = max(cycles, bounds.bandwidth)
     return KernelResult(
         kernel=kernel.name,
         core=core.name,

@@ -43,6 +43,13 @@ class AdvanceSpec(Strict):
     cycles: int = Field(ge=1)
 
 
+class CoreCalibration(Strict):
+    """What was fitted, not read."""
+
+    loop_unroll_micro_ops: int = Field(default=0, ge=0)
+    """The loop buffer repeats a body while it stays within so many, at most eight times."""
+
+
 class CoreSpec(Strict):
     """A core, without its costs.
 
@@ -81,13 +88,13 @@ class CoreSpec(Strict):
     """Fused micro-ops a cycle from the micro-op cache, or from decode where there is none."""
     loop_buffer_micro_ops: int = Field(default=0, ge=0)
     """A loop of at most so many runs from the queue itself; 0 where no loop does."""
-    loop_unroll_micro_ops: int = Field(default=0, ge=0)
-    """The loop buffer repeats a body while it stays within so many, at most eight times."""
     schedulers: tuple[SchedulerSpec, ...] = ()
     rename_to_issue_cycles: int = Field(default=1, ge=1)
     store_forward_cycles: int = Field(default=5, ge=1)
     chased_load_cycles: int | None = None
     """Latency of a load of base and offset whose base was itself loaded; None: as any load."""
+    cache_bytes_per_cycle: Mapping[str, int] = Field(default_factory=dict)
+    """By level, as `l2`, the most bytes that it delivers to L1 a cycle."""
     stores_per_cycle: int = Field(default=1, ge=1)
     """That leave the store buffer for L1."""
     binding: Literal["rename", "issue"] = "issue"
@@ -111,6 +118,7 @@ class CoreSpec(Strict):
     other operands."""
     out_of_order_write_back: tuple[str, ...] = ()
     """In order: classes that need not wait for older results."""
+    calibration: CoreCalibration = CoreCalibration()
     first_in_group: tuple[str, ...] = ()
     """In order: classes that only the first slot of a cycle takes."""
 
@@ -133,6 +141,7 @@ class Cost:
     second_latency: int
     """Of a second destination."""
     source: str
+    """The document."""
     refused: bool = False
     """Whether the core has the instruction and no cost of it is published."""
 
@@ -178,7 +187,7 @@ def check_extensions(core: CoreSpec, kernel: Kernel) -> None:
 
 def cost_of(core: CoreSpec, cost_class: str, width_bits: int, who: KernelInstruction) -> Cost:
     """Return the cost of a class at a width; KernelError says where to add a missing one."""
-    table = _costs(core.isa)
+    table = cost_table(core.isa)
     for column in core.costs:
         for width in (str(width_bits), "*"):
             cost = table.get((cost_class, width, column))
@@ -196,11 +205,17 @@ def cost_of(core: CoreSpec, cost_class: str, width_bits: int, who: KernelInstruc
 
 
 @cache
-def _costs(isa: str) -> Mapping[tuple[str, str, str], Cost]:
+def cost_table(isa: str) -> Mapping[tuple[str, str, str], Cost]:
+    """Return the costs of an instruction set by class, width and name in `CoreSpec.costs`."""
     found: dict[tuple[str, str, str], Cost] = {}
+    with (TABLES / "sources.csv").open(encoding="utf-8", newline="") as file:
+        documents = {row["name"]: row["document"] for row in csv.DictReader(file)}
     with (TABLES / f"costs_{isa}.csv").open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
-            cost = _cost(row["uops"], row["latency"], row["source"])
+            if row["source"] not in documents:
+                hint = did_you_mean(row["source"], documents)
+                raise KernelError(f"costs_{isa}.csv: '{row['source']}' is no source{hint}")
+            cost = _cost(row["uops"], row["latency"], documents[row["source"]])
             for core in row["cores"].split():
                 key = (row["class"], row["width"], core)
                 if key in found:

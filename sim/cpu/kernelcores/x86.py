@@ -120,6 +120,7 @@ def _extensions(line: Line, form: Form, decorations: Decorations, width: int) ->
     """Return what a core must have: of each entry's names, separated by `|`, one."""
     evex = decorations.any or uses_evex(line.operands)
     own = [name for name in form.extension.split("|") if name]
+    own = ["avx512f"] if _class(line, form) == "broadcast_r" else own
     if evex:
         own = [name for name in own if name.startswith("avx512")]
     needs = ["|".join(own)] if own else []
