@@ -30,6 +30,21 @@ X86 = st.sampled_from(
         "cmp rsi, rbx",
     ]
 )
+AVX512 = st.sampled_from(
+    [
+        "vmovups zmm{a}{{k1}}, [rsi+{d}]",
+        "vmovups [rdi+{d}]{{k1}}, zmm{a}",
+        "vcmpps k1, zmm{a}, zmm{b}, 1",
+        "vfmadd231ps zmm{a}, zmm{b}, [rdi+{d}]{{1to16}}",
+        "vpdpbusd zmm{a}, zmm{b}, zmm{c}",
+        "vgatherdps zmm{a}{{k1}}, [rbx+zmm{b}*4]",
+        "vdivps zmm{a}, zmm{b}, zmm{c}",
+        "vscalefps zmm{a}{{k1}}{{z}}, zmm{b}, zmm{c}",
+        "tileloadd tmm{a}, [rsi+rax]",
+        "tilestored [rsi+rax], tmm{a}",
+        "tdpbf16ps tmm{a}, tmm{b}, tmm7",
+    ]
+)
 NEON = st.sampled_from(
     [
         "ldp q{a}, q{b}, [x0], #32",
@@ -76,7 +91,14 @@ def test_out_of_order_fidelities_agree(core, text, looped):
     assert OutOfOrderCore(program).run(ITERATIONS) == compiled_ends(program)
 
 
-@pytest.mark.parametrize("core", ["cortex-a76", "cortex-a57"])
+@given(text=bodies(AVX512))
+@settings(max_examples=15, deadline=None)
+def test_out_of_order_fidelities_agree_on_masks_and_tiles(text):
+    program = build_program(build_body(parse_kernel(text, "x86_64"), load_core("sapphire-rapids")))
+    assert OutOfOrderCore(program).run(ITERATIONS) == compiled_ends(program)
+
+
+@pytest.mark.parametrize("core", ["cortex-a76", "llvm-cortex-a76"])
 @given(text=bodies(NEON))
 @settings(max_examples=12, deadline=None)
 def test_out_of_order_fidelities_agree_on_neon(core, text):

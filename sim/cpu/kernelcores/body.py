@@ -165,7 +165,9 @@ class _Builder:
         load.loads = True
         if not each.cost_class:  # a masked load merges, a gather needs its mask
             found = [self._source(register, each.memory_class) for register in each.reads]
-            self.micro_ops[-1].sources += [source for source in found if source is not None]
+            merges = each.memory_class.startswith("vload")
+            waits = self.micro_ops[-1] if merges else load
+            waits.sources += [source for source in found if source is not None]
         for register in address.registers:
             source = self._source(register, "address")
             if source is not None:

@@ -16,17 +16,47 @@ LETTERS = {128: "x", 256: "y", 512: "z"}
 SCALAR = ("ss", "sd", "2si")
 ONE_WIDTH = {"pextr", "pinsr", "vtransfer", "shuffle_one"}
 WIDE_ONLY = {"extract", "insert", "permute", "permute_wide", "permute_var"}
-NOT_AT_512 = (
-    "vtest vptest movmsk hadd hadd_int rcpps round vblend vcmp vcmp_int permute blendv vblendv"
-).split()
-NOT_AT_512_BY_NAME = (
-    "vpand vpandn vpor vpxor vmovdqa vmovdqu vextractf128 vextracti128 vinsertf128 vinserti128 "
-    "vbroadcastf128 vbroadcasti128"
-).split()
+NOT_AT_512 = [
+    "vtest",
+    "vptest",
+    "movmsk",
+    "hadd",
+    "hadd_int",
+    "rcpps",
+    "round",
+    "vblend",
+    "vcmp",
+    "vcmp_int",
+    "permute",
+    "blendv",
+    "vblendv",
+]
+NOT_AT_512_BY_NAME = [
+    "vpand",
+    "vpandn",
+    "vpor",
+    "vpxor",
+    "vmovdqa",
+    "vmovdqu",
+    "vextractf128",
+    "vextracti128",
+    "vinsertf128",
+    "vinserti128",
+    "vbroadcastf128",
+    "vbroadcasti128",
+]
 ONLY_IN_MEMORY = {
-    "vbroadcastf32x4", "vbroadcasti32x4", "vbroadcastf64x4", "vbroadcasti64x4",
-    "vbroadcastf128", "vbroadcasti128", "vmovntps", "vmovntpd", "vmovntdq"}
-VECTOR_CLASSES = "fadd fmul fmax divps divss vlogic vmov vtransfer".split()
+    "vbroadcastf32x4",
+    "vbroadcasti32x4",
+    "vbroadcastf64x4",
+    "vbroadcasti64x4",
+    "vbroadcastf128",
+    "vbroadcasti128",
+    "vmovntps",
+    "vmovntpd",
+    "vmovntdq",
+}
+VECTOR_CLASSES = ["fadd", "fmul", "fmax", "divps", "divss", "vlogic", "vmov", "vtransfer"]
 """Of mnemonics without a `v`, those on vectors."""
 
 
@@ -82,7 +112,7 @@ def x86_texts(mnemonic, form, width):
         texts += [f"{mnemonic} k1, eax", f"{mnemonic} eax, k1"]
     if mnemonic == "vpbroadcastd":
         texts.append(f"{mnemonic} {operands[0]}, eax")
-    return texts if texts else [f"{mnemonic} {operands[0]}, [rsi]"]
+    return texts or [f"{mnemonic} {operands[0]}, [rsi]"]
 
 
 def x86_register(mnemonic, form, width, place):
