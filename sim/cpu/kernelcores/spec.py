@@ -55,7 +55,9 @@ class CoreSpec(Strict):
 
     Models: widths, buffers, units, fusion, elimination, binding of micro-ops to ports.
     Ignores: fetch and decode, caches and translation (every access hits L1), branch mispredictions,
-    limits of the physical register files, frequency.
+    limits of the physical register files, frequency; that 512-bit instructions close port 1 of
+    Intel's to vectors; that a division's time depends on its operands; that a gather takes a load
+    buffer's entry an element; tiles of fewer than 16 rows of 64 bytes; a tile's clearing.
     Source: the documents that each file names number by number.
     """
 

@@ -76,6 +76,12 @@ def test_a_product_waits_45_cycles_for_its_loaded_tile():
     assert all(b.issued - a.issued == 52 for a, b in pairwise(product))
 
 
+def test_a_core_without_its_tile_unit_says_what_to_add():
+    core = load_core("sapphire-rapids").model_copy(update={"tile_units": ()})
+    with pytest.raises(KernelError, match="a cost needs unit 'TMUL'; add it to `ports`"):
+        run_kernel(parse_kernel("tdpbssd tmm0, tmm1, tmm2", "x86_64"), core)
+
+
 def test_tiles_wait_204_cycles_for_their_configuration():
     stamps = result("ldtilecfg [rsi]\ntileloadd tmm1, [rsi+rax]", "sapphire-rapids").stamps
     configured = next(s for s in stamps if s.text.startswith("ldtilecfg"))
@@ -133,6 +139,15 @@ def test_the_old_registers_need_no_avx512_and_the_new_ones_do():
 def test_what_a_core_lacks_is_an_error_with_the_extension(text, core, extension):
     with pytest.raises(KernelError, match=f"line 1: .*is of {extension}, which {core} has not"):
         cycles(text, core)
+
+
+def test_an_extension_that_is_added_to_a_core_is_executed():
+    core = load_core("skylake-avx512")
+    kernel = parse_kernel("vfpclassps k1, zmm0, 3", "x86_64")
+    assert run_kernel(kernel, core).cycles_per_iteration == 1
+    bare = core.model_copy(update={"extensions": ("avx512f",)})
+    with pytest.raises(KernelError, match="is of avx512dq, which skylake-avx512 has not"):
+        run_kernel(kernel, bare)
 
 
 def test_an_extension_that_no_core_has_says_so():

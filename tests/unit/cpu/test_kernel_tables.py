@@ -16,35 +16,11 @@ LETTERS = {128: "x", 256: "y", 512: "z"}
 SCALAR = ("ss", "sd", "2si")
 ONE_WIDTH = {"pextr", "pinsr", "vtransfer", "shuffle_one"}
 WIDE_ONLY = {"extract", "insert", "permute", "permute_wide", "permute_var"}
-NOT_AT_512 = [
-    "vtest",
-    "vptest",
-    "movmsk",
-    "hadd",
-    "hadd_int",
-    "rcpps",
-    "round",
-    "vblend",
-    "vcmp",
-    "vcmp_int",
-    "permute",
-    "blendv",
-    "vblendv",
-]
-NOT_AT_512_BY_NAME = [
-    "vpand",
-    "vpandn",
-    "vpor",
-    "vpxor",
-    "vmovdqa",
-    "vmovdqu",
-    "vextractf128",
-    "vextracti128",
-    "vinsertf128",
-    "vinserti128",
-    "vbroadcastf128",
-    "vbroadcasti128",
-]
+NOT_AT_512 = {"hadd", "hadd_int", "movmsk", "permute", "rcpps", "round", "vblend", "vblendv"}
+NOT_AT_512 |= {"vcmp", "vcmp_int", "vptest", "vtest"}
+NOT_AT_512_BY_NAME = {"vpand", "vpandn", "vpor", "vpxor", "vmovdqa", "vmovdqu"}
+NOT_AT_512_BY_NAME |= {"vextractf128", "vextracti128", "vinsertf128", "vinserti128"}
+NOT_AT_512_BY_NAME |= {"vbroadcastf128", "vbroadcasti128"}
 ONLY_IN_MEMORY = {
     "vbroadcastf32x4",
     "vbroadcasti32x4",
@@ -88,31 +64,42 @@ def x86_texts(mnemonic, form, width):
         return [f"{mnemonic} {', '.join(operands)}"]
     if form.operands[:1] == "l":
         return [f"x: {plain}"]
-    in_memory = {
-        "ldtilecfg": ["ldtilecfg [rsi]"],
-        "tilestored": [f"tilestored [rsi+rax], {operands[-1]}"],
-    }
-    if mnemonic in in_memory:
-        return in_memory[mnemonic]
+    if mnemonic in IN_MEMORY:
+        return [IN_MEMORY[mnemonic]]
+    if mnemonic in ONLY_IN_MEMORY:
+        return x86_loads(mnemonic, form, operands)
+    moved = form.memory_class.startswith("tile")
+    return [
+        *([] if moved else [plain]),
+        *x86_loads(mnemonic, form, operands),
+        *(text.format(m=mnemonic, first=operands[0]) for text in MORE.get(form.cost_class, ())),
+    ]
+
+
+IN_MEMORY = {"ldtilecfg": "ldtilecfg [rsi]", "tilestored": "tilestored [rsi+rax], tmm1"}
+MORE = {
+    "lea": ("lea rax, [rsi+rax*4+8]",),
+    "mov": ("mov [rsi], rax",),
+    "kmov": ("{m} k1, eax", "{m} eax, k1"),
+}
+"""Further kinds of operands, by class."""
+
+
+def x86_loads(mnemonic, form, operands):
+    """Write a form with its last source in memory, and a move under a mask and to memory."""
     places = [at for at, role in enumerate(form.operands) if role in "rb" and at]
-    texts = [] if mnemonic in ONLY_IN_MEMORY or form.memory_class.startswith("tile") else [plain]
-    if places and "n" not in form.flags and mnemonic[0] != "k":
-        loads = [*operands]
-        loads[places[-1]] = "[rsi+rax]"
-        texts.append(f"{mnemonic} {', '.join(loads)}")
-        if form.memory_class == "vload" and mnemonic[0] == "v":
-            texts.append(f"{mnemonic} [rsi], {operands[-1]}")
-            texts.append(f"{mnemonic} {operands[0]}{{k1}}, [rsi]")
-            texts.append(f"{mnemonic} [rsi]{{k1}}, {operands[-1]}")
-    if form.cost_class == "lea":
-        texts.append("lea rax, [rsi+rax*4+8]")
-    if form.cost_class == "mov":
-        texts.append("mov [rsi], rax")
-    if form.cost_class == "kmov":
-        texts += [f"{mnemonic} k1, eax", f"{mnemonic} eax, k1"]
+    if not places or "n" in form.flags or mnemonic[0] == "k":
+        return []
+    loads = [*operands]
+    loads[places[-1]] = "[rsi+rax]"
+    texts = [f"{mnemonic} {', '.join(loads)}"]
     if mnemonic == "vpbroadcastd":
         texts.append(f"{mnemonic} {operands[0]}, eax")
-    return texts or [f"{mnemonic} {operands[0]}, [rsi]"]
+    if form.memory_class == "vload" and mnemonic[0] == "v":
+        texts.append(f"{mnemonic} [rsi], {operands[-1]}")
+        texts.append(f"{mnemonic} {operands[0]}{{k1}}, [rsi]")
+        texts.append(f"{mnemonic} [rsi]{{k1}}, {operands[-1]}")
+    return texts
 
 
 def x86_register(mnemonic, form, width, place):
@@ -136,7 +123,6 @@ GENERAL = {"alu", "alu_shift", "alu_bits", "mul", "div", "mov"}
 
 def aarch64_texts(mnemonic, form):
     """Write a form with each kind of register that it takes."""
-    found = []
     if form.operands.startswith("l") or form.operands.endswith("l"):
         return [f"x: {mnemonic} {'x0, ' * (len(form.operands) - 1)}x"]
     if not form.operands:
@@ -151,24 +137,22 @@ def aarch64_texts(mnemonic, form):
         return [
             f"{mnemonic} {', '.join(f'{k}{at}' for at in range(registers))}, [x0]" for k in kinds
         ]
-    vector = form.cost_class not in GENERAL
-    if vector and form.cost_class not in ("fmadd",):
-        for lanes in VECTOR_WIDTHS.get(form.cost_class, ("4s",)):
-            found.append(aarch64_text(mnemonic, form, lambda at, lanes=lanes: f"v{at}.{lanes}"))
-    if form.cost_class in SCALARS:
-        found.append(aarch64_text(mnemonic, form, lambda at: f"s{at}"))
-    if form.cost_class == "fdiv":
-        found.append(aarch64_text(mnemonic, form, lambda at: f"d{at}"))
-    if form.cost_class == "dup":
-        found += ["dup v0.4s, w1"]
-    if not vector:
-        kinds = "xw" if form.cost_class == "div" else "x"
-        found += [aarch64_text(mnemonic, form, lambda at, k=k: f"{k}{at}") for k in kinds]
-    return found
+    return [
+        aarch64_text(mnemonic, form, pattern) for pattern in aarch64_registers(form.cost_class)
+    ] + (["dup v0.4s, w1"] if form.cost_class == "dup" else [])
+
+
+def aarch64_registers(cost_class):
+    """Patterns of the registers that a class takes."""
+    if cost_class in GENERAL:
+        return ["x{}", "w{}"] if cost_class == "div" else ["x{}"]
+    lanes = () if cost_class == "fmadd" else VECTOR_WIDTHS.get(cost_class, ("4s",))
+    scalars = {"fdiv": ["s{}", "d{}"]}.get(cost_class, ["s{}"] if cost_class in SCALARS else [])
+    return [f"v{{}}.{each}" for each in lanes] + scalars
 
 
 def aarch64_text(mnemonic, form, register):
-    names = ["#3" if role == "i" else register(at) for at, role in enumerate(form.operands)]
+    names = ["#3" if role == "i" else register.format(at) for at, role in enumerate(form.operands)]
     return f"{mnemonic} {', '.join(names)}"
 
 
