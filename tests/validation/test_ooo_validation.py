@@ -81,7 +81,7 @@ def test_what_cannot_be_simulated_is_unsupported(folder):
     (folder / "kernels" / "odd.s").write_text("vgatherqpd ymm0, [rax], ymm1\n")
     row = one_row(folder, kernel="odd")
     assert row.status == "unsupported"
-    assert "unknown mnemonic 'vgatherdps'" in row.note
+    assert "unknown mnemonic 'vgatherqpd'" in row.note
 
 
 @pytest.mark.parametrize(
