@@ -83,6 +83,7 @@ bench: $(STAMP)  ## time the engine, the comparison, a GPT-3-sized run, and deco
 	@$(BIN)/python benchmarks/riscv.py
 	@$(BIN)/python benchmarks/pipelines.py
 	@$(BIN)/python benchmarks/cores.py
+	@$(BIN)/python benchmarks/kernels.py
 
 readme: $(STAMP)  ## regenerate the README's tables and chart from the code
 	@$(BIN)/python -m reports.readme

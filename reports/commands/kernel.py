@@ -17,20 +17,36 @@ Examples:
   tokenclock kernel dot.s --core zen4
   tokenclock kernel gemm.s --core skylake --json
   tokenclock kernel gemm.s --core skylake --chrome gemm.json
+  tokenclock kernel axpy.s --core zen4 --from l3
   tokenclock kernel dot_neon.s --core ./my-core.yaml"""
 )
 @click.argument("file", type=PATH)
 @click.option("--core", required=True, help="Name of a core, or a core's YAML file.")
 @click.option("--kanata", "kanata_path", type=PATH, help="Write a log for the Konata viewer here.")
 @click.option("--chrome", "chrome_path", type=PATH, help="Write a trace for Perfetto here.")
+@click.option(
+    "--from",
+    "level",
+    default="l1",
+    show_default=True,
+    metavar="LEVEL",
+    help="Where operands that move come from: l1, l2 or l3, as far as the core's file says.",
+)
 @json_option
 def kernel(
-    *, file: Path, core: str, kanata_path: Path | None, chrome_path: Path | None, as_json: bool
+    *,
+    file: Path,
+    core: str,
+    level: str,
+    kanata_path: Path | None,
+    chrome_path: Path | None,
+    as_json: bool,
 ) -> None:
     """Simulate FILE's loop body on a core: cycles per iteration, what limits it, a timeline.
 
-    FILE holds one loop body: x86-64 in Intel syntax, AArch64 or RISC-V, as the core executes. All
-    accesses hit L1 and branches are predicted.
+    FILE holds one loop body: x86-64 in Intel syntax, AArch64 or RISC-V, as the core executes.
+    The core runs with all operands in L1, or as slowly as --from delivers them. Branches are
+    predicted.
     """
     from reports.kernels import kernel_json, kernel_text  # noqa: PLC0415 - start-up time
     from reports.output import json_text, write_atomically  # noqa: PLC0415 - start-up time
@@ -43,7 +59,7 @@ def kernel(
     from sim.cpu.logs import chrome_trace, kanata  # noqa: PLC0415 - start-up time
 
     spec = read_core(Path(core)) if core.endswith((".yaml", ".yml")) else load_core(core)
-    result = run_kernel(read_kernel(file, spec.isa), spec)
+    result = run_kernel(read_kernel(file, spec.isa), spec, operands_from=level)
     if kanata_path is not None:
         write_atomically(kanata_path, kanata(result.stamped()))
     if chrome_path is not None:

@@ -47,7 +47,7 @@ LLVM_CHIPS: Mapping[str, Chip] = {
     "cortex-a55": Chip(measured="cortex-a55"),
     "cortex-a57": Chip(measured="cortex-a57"),
     # LLVM schedules -mcpu=cortex-a76 by its model of the Cortex-A57
-    "cortex-a76": Chip(measured="cortex-a76", published="cortex-a57"),
+    "cortex-a76": Chip(measured="cortex-a76", published="llvm-cortex-a76"),
     "sifive-u74": Chip(measured="sifive-u74"),
 }
 UICA_CHIPS: Mapping[str, str] = {

@@ -6,11 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sim.cpu.kernelcores import inorder_compiled as inorder
-from sim.cpu.kernelcores import load_core, parse_kernel, run_kernel
-from sim.cpu.kernelcores import ooo_compiled as ooo
+from sim.cpu.kernelcores import load_core, ooo_state, parse_kernel, run_kernel
 from sim.cpu.kernelcores.body import build_body
 from sim.cpu.kernelcores.inorder import InOrderCore, build_in_order
 from sim.cpu.kernelcores.ooo import OutOfOrderCore
+from sim.cpu.kernelcores.ooo_compiled import advance
 from sim.cpu.kernelcores.program import build_program
 
 ITERATIONS = 12
@@ -28,6 +28,21 @@ X86 = st.sampled_from(
         "add rsi, {d}",
         "add [rdi+{d}], rbx",
         "cmp rsi, rbx",
+    ]
+)
+AVX512 = st.sampled_from(
+    [
+        "vmovups zmm{a}{{k1}}, [rsi+{d}]",
+        "vmovups [rdi+{d}]{{k1}}, zmm{a}",
+        "vcmpps k1, zmm{a}, zmm{b}, 1",
+        "vfmadd231ps zmm{a}, zmm{b}, [rdi+{d}]{{1to16}}",
+        "vpdpbusd zmm{a}, zmm{b}, zmm{c}",
+        "vgatherdps zmm{a}{{k1}}, [rbx+zmm{b}*4]",
+        "vdivps zmm{a}, zmm{b}, zmm{c}",
+        "vscalefps zmm{a}{{k1}}{{z}}, zmm{b}, zmm{c}",
+        "tileloadd tmm{a}, [rsi+rax]",
+        "tilestored [rsi+rax], tmm{a}",
+        "tdpbf16ps tmm{a}, tmm{b}, tmm7",
     ]
 )
 NEON = st.sampled_from(
@@ -58,12 +73,12 @@ def bodies(draw, lines):
 
 
 def compiled_ends(program):
-    state = ooo.initial_state(program)
+    state = ooo_state.initial_state(program)
     none = np.zeros((0, 4), dtype=np.int64)
     ends = []
     for iteration in range(1, ITERATIONS + 1):
-        ooo.advance(program, state, iteration, none)
-        ends.append(int(state.scalars[ooo.NOW]) - 1)
+        advance(program, state, iteration, none)
+        ends.append(int(state.scalars[ooo_state.NOW]) - 1)
     return ends
 
 
@@ -76,7 +91,14 @@ def test_out_of_order_fidelities_agree(core, text, looped):
     assert OutOfOrderCore(program).run(ITERATIONS) == compiled_ends(program)
 
 
-@pytest.mark.parametrize("core", ["cortex-a76", "cortex-a57"])
+@given(text=bodies(AVX512))
+@settings(max_examples=15, deadline=None)
+def test_out_of_order_fidelities_agree_on_masks_and_tiles(text):
+    program = build_program(build_body(parse_kernel(text, "x86_64"), load_core("sapphire-rapids")))
+    assert OutOfOrderCore(program).run(ITERATIONS) == compiled_ends(program)
+
+
+@pytest.mark.parametrize("core", ["cortex-a76", "llvm-cortex-a76"])
 @given(text=bodies(NEON))
 @settings(max_examples=12, deadline=None)
 def test_out_of_order_fidelities_agree_on_neon(core, text):

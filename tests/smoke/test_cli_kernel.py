@@ -54,3 +54,19 @@ def test_unusable_input_is_told_on_one_line(capsys, core, message):
     assert run_commands(["kernel", str(KERNELS / "x14_pointer_chase.s"), "--core", core]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert message in line
+
+
+def test_operands_from_an_outer_cache_add_their_bound(capsys):
+    path = KERNELS / "x10_memcpy_avx2.s"
+    assert run_commands(["kernel", str(path), "--core", "zen3"]) == 0
+    near = capsys.readouterr().out
+    assert run_commands(["kernel", str(path), "--core", "zen3", "--from", "l2"]) == 0
+    far = capsys.readouterr().out
+    assert "l2 bandwidth" not in near
+    assert "bottleneck            l2 bandwidth" in far
+
+
+def test_a_level_that_is_not_known_is_told(capsys):
+    path = KERNELS / "x10_memcpy_avx2.s"
+    assert run_commands(["kernel", str(path), "--core", "zen3", "--from", "l5"]) != 0
+    assert "zen3: no bandwidth from 'l5' is known" in capsys.readouterr().err

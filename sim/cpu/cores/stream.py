@@ -81,8 +81,8 @@ def _refuse_vectors(program: Program) -> None:
     for instruction in program.instructions:
         if instruction.vector is not None:
             raise SpecError(
-                f"{program.where(instruction)}: these cores have no vector unit; take "
-                "`tokenclock execute`, whose cores may have one"
+                f"{program.where(instruction)}: these cores have no vector unit; give a "
+                "scalar program"
             )
 
 

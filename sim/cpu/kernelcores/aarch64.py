@@ -68,7 +68,7 @@ def _instruction(line: Line) -> KernelInstruction:
         elif role == "i" or operand.startswith("#") or _is_number(operand):
             continue
         else:
-            register, width = _register(line, operand)
+            register, width = _register(line, operand.strip("{} "))
             bits.append(width)
             reads += [register] * (role in "rb" and register != "")
             writes += [register] * (role in "wb" and register != "")
@@ -82,7 +82,7 @@ def _instruction(line: Line) -> KernelInstruction:
         text=line.text,
         line=line.number,
         mnemonic=line.mnemonic,
-        cost_class=form.cost_class,
+        cost_class=form.cost_class + "_general" * _from_general(form, reads),
         memory_class="v" * (vector and form.memory_class != "") + form.memory_class,
         width_bits=width,
         reads=(*reads, *([FLAGS] * ("r" in form.flags and form.flags != "vector"))),
@@ -92,7 +92,13 @@ def _instruction(line: Line) -> KernelInstruction:
         moves=form.idiom == "move" and bool(reads),
         branch=form.cost_class == "branch",
         steps=_steps(line),
+        extensions=(form.extension,) if form.extension else (),
     )
+
+
+def _from_general(form: Form, reads: list[str]) -> bool:
+    """Whether a copy to all lanes comes from a general register."""
+    return form.cost_class == "dup" and reads[0].startswith("x")
 
 
 def _without_post_increment(line: Line) -> tuple[tuple[str, ...], int | None]:

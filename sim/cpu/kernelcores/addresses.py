@@ -40,11 +40,11 @@ class Aliases:
 
     def record(self, address: Address, micro_op: int, number: int, iteration: int) -> None:
         """Take note of a store."""
-        self.stores.append((self._place(address), address.bytes, micro_op, number, iteration))
+        self.stores.append((self.place(address), address.bytes, micro_op, number, iteration))
 
     def store_before(self, address: Address, number: int, iteration: int) -> tuple[int, int] | None:
         """Return micro-op and iteration of the youngest older store that overlaps a load."""
-        origins, scale, offset = self._place(address)
+        origins, scale, offset = self.place(address)
         for (others, other_scale, start), size, micro_op, writer, when in reversed(self.stores):
             older = (when, writer) < (iteration, number)
             same = (others, other_scale) == (origins, scale)
@@ -55,7 +55,8 @@ class Aliases:
     def _value(self, register: str) -> tuple[Origin, int]:
         return self.known.get(register, ((register, -1, -1), 0))
 
-    def _place(self, address: Address) -> Place:
+    def place(self, address: Address) -> Place:
+        """Return where an address points as far as it is known."""
         origins: list[Origin] = []
         offset = address.offset
         for place, register in enumerate(address.registers):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from sim.cpu.kernelcores.addresses import Aliases
-from sim.cpu.kernelcores.spec import CoreSpec, Cost, Need, cost_of
+from sim.cpu.kernelcores.spec import CoreSpec, Cost, Need, check_extensions, cost_of
 from sim.cpu.kernelcores.text import Address, Kernel, KernelError, KernelInstruction
 
 PASSES = 6
@@ -80,6 +80,7 @@ def build_body(kernel: Kernel, core: CoreSpec) -> Body:
             f"{kernel.name}: is {kernel.isa}, but {core.name} executes {core.isa}; "
             "take another core"
         )
+    check_extensions(core, kernel)
     builder = _Builder(kernel, core)
     for iteration in range(PASSES):
         builder.rename(iteration)
@@ -162,6 +163,11 @@ class _Builder:
         self._chain(cost, each.memory_class)
         load = self.micro_ops[-len(cost.micro_ops)]
         load.loads = True
+        if not each.cost_class:  # a masked load merges, a gather needs its mask
+            found = [self._source(register, each.memory_class) for register in each.reads]
+            merges = each.memory_class.startswith("vload")
+            waits = self.micro_ops[-1] if merges else load
+            waits.sources += [source for source in found if source is not None]
         for register in address.registers:
             source = self._source(register, "address")
             if source is not None:

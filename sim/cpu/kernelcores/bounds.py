@@ -8,6 +8,9 @@ from fractions import Fraction
 from itertools import combinations
 
 from sim.cpu.kernelcores.body import Body
+from sim.cpu.kernelcores.streams import new_bytes
+from sim.cpu.kernelcores.text import KernelError
+from sim.errors import did_you_mean
 
 MASKS_AT_MOST = 14
 """Distinct port groups up to which every union of them is tried; beyond, every pair is."""
@@ -18,7 +21,8 @@ class Bounds:
     """Cycles an iteration if only one thing limited; the largest is the bottleneck.
 
     Models: rename and fetch width; the best possible distribution of micro-ops over units; the
-    slowest cycle of dependencies; units that a micro-op occupies for several cycles.
+    slowest cycle of dependencies; units that a micro-op occupies for several cycles; bytes from a
+    level of cache.
     Ignores: buffers, and that ports are not bound as well as they could be.
     Source: A. Abel, J. Reineke: Facile, IISWC 2023; the largest load of any set of units is the
     optimum of the linear program, by P. Hall's theorem on distinct representatives, 1935.
@@ -33,15 +37,21 @@ class Bounds:
     """Lines of the instructions on the slowest cycle of dependencies."""
     divider: Fraction
     memory: Fraction
+    """Ports of loads and stores."""
+    bandwidth: Fraction = Fraction(0)
+    """Bytes that come from `level` over what it delivers a cycle."""
+    level: str = "l1"
 
     def as_dict(self) -> dict[str, Fraction]:
-        """Return the bounds by name."""
+        """Return the bounds by name; that of a cache only where operands come from it."""
+        further = {f"{self.level} bandwidth": self.bandwidth} if self.level != "l1" else {}
         return {
             "front end": self.front_end,
             "ports": self.ports,
             "dependencies": self.dependencies,
             "divider": self.divider,
             "memory": self.memory,
+            **further,
         }
 
     @property
@@ -62,8 +72,8 @@ class Bounds:
         return ", ".join(part for part in parts if not (part == "ports" and specific))
 
 
-def bounds_of(body: Body) -> Bounds:
-    """Compute the bounds of a body on its core."""
+def bounds_of(body: Body, level: str = "l1") -> Bounds:
+    """Compute the bounds of a body on its core; KernelError for an unknown cache level."""
     core = body.core
     demands = [(frozenset(need.units), need.cycles) for op in body.micro_ops for need in op.needs]
     ports, ports_of = _busiest(demands)
@@ -83,7 +93,23 @@ def bounds_of(body: Body) -> Bounds:
         chain=chain,
         divider=_busiest(divides)[0],
         memory=_busiest(memory)[0],
+        bandwidth=_bandwidth(body, level),
+        level=level,
     )
+
+
+def _bandwidth(body: Body, level: str) -> Fraction:
+    """Return cycles an iteration to bring what is new from a level of cache."""
+    if level == "l1":
+        return Fraction(0)
+    rates = body.core.cache_bytes_per_cycle
+    if level not in rates:
+        hint = did_you_mean(level, ["l1", *rates])
+        raise KernelError(
+            f"{body.core.name}: no bandwidth from '{level}' is known{hint}; add it to the core's "
+            "cache_bytes_per_cycle"
+        )
+    return Fraction(new_bytes(body.kernel), rates[level])
 
 
 def _front_end(body: Body) -> Fraction:

@@ -64,7 +64,7 @@ def build_program(body: Body) -> Program:
     core, ops = body.core, body.micro_ops
     if not ops:
         raise KernelError(f"{body.kernel.name}: nothing in it executes; add an instruction")
-    numbers = {name: at for at, name in enumerate((*core.ports, *core.dividers))}
+    numbers = {name: at for at, name in enumerate((*core.ports, *core.dividers, *core.tile_units))}
     operands = max(1, *(len(op.sources) for op in ops))
     sources = np.zeros((len(ops), operands, 2), dtype=np.int64)
     needs = np.zeros((len(ops), max(1, *(len(op.needs) for op in ops)), 2), dtype=np.int64)
@@ -102,7 +102,7 @@ def _widths(body: Body) -> Widths:
     looped = body.kernel.instructions[-1].branch
     group = 0
     if looped and slots <= core.loop_buffer_micro_ops:
-        copies = max(1, min(UNROLL_AT_MOST, core.loop_unroll_micro_ops // slots))
+        copies = max(1, min(UNROLL_AT_MOST, core.calibration.loop_unroll_micro_ops // slots))
         group = copies * slots
     return Widths(
         rename=core.issue_width,

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
 
-from sim.cpu.kernelcores import inorder_compiled, ooo_compiled
+from sim.cpu.kernelcores import inorder_compiled
 from sim.cpu.kernelcores.body import Body, build_body
 from sim.cpu.kernelcores.bounds import Bounds, bounds_of
 from sim.cpu.kernelcores.inorder import build_in_order
-from sim.cpu.kernelcores.ooo_snapshot import snapshot
+from sim.cpu.kernelcores.ooo_snapshot import find_period, snapshot_length
+from sim.cpu.kernelcores.ooo_state import initial_state
 from sim.cpu.kernelcores.program import Ints, build_program
 from sim.cpu.kernelcores.spec import CoreSpec
 from sim.cpu.kernelcores.text import Kernel
@@ -21,6 +22,8 @@ from sim.errors import LawViolationError
 
 SEARCHED_ITERATIONS = 6000
 """How long a period is looked for."""
+TABLE_PLACES = 16384
+"""Of a table of states by hash: a power of two, more than `SEARCHED_ITERATIONS`."""
 SHOWN_ITERATIONS = 3
 """Of which every micro-op's cycles are kept."""
 
@@ -87,20 +90,23 @@ def _stays(stamp: Stamp) -> tuple[StageStamp, ...]:
     )
 
 
-def run_kernel(kernel: Kernel, core: CoreSpec) -> KernelResult:
+def run_kernel(kernel: Kernel, core: CoreSpec, *, operands_from: str = "l1") -> KernelResult:
     """Simulate a kernel to its steady state.
+
+    The core is simulated with all operands in L1. Where they come from a level further out, the
+    loop takes at least the cycles in which that level delivers their bytes.
 
     Raises KernelError where the core cannot execute it, and LawViolationError where the result
     is below a bound.
     """
     body = build_body(kernel, core)
-    stepper = _out_of_order if core.order == "out" else _in_order
-    step, stamps = stepper(body)
-    cycles, period, simulated, proved = _steady(step)
-    bounds = bounds_of(body)
+    run = _out_of_order if core.order == "out" else _in_order
+    (cycles, period, simulated, proved), stamps = run(body)
+    bounds = bounds_of(body, operands_from)
     limit = max(bounds.ports, bounds.dependencies, Fraction(body.slots, core.issue_width))
     if proved and cycles < limit:
         raise LawViolationError(f"{kernel.name} on {core.name}: {cycles} cycles, at least {limit}")
+    cycles = max(cycles, bounds.bandwidth)
     return KernelResult(
         kernel=kernel.name,
         core=core.name,
@@ -119,11 +125,13 @@ def run_kernel(kernel: Kernel, core: CoreSpec) -> KernelResult:
 
 
 Step = Callable[[], tuple[int, int, bytes]]
-"""Runs one more iteration: cycle, slots or iterations done by then in units of 1/slots, state."""
+"""Runs one more iteration: cycle, iterations done by then, state."""
+Steady = tuple[Fraction, int, int, bool]
+"""Cycles an iteration, the period, iterations simulated, whether it is proved."""
 
 
-def _steady(step: Step) -> tuple[Fraction, int, int, bool]:
-    """Run until a state comes back; return cycles an iteration, the period, iterations, proved."""
+def _steady(step: Step) -> Steady:
+    """Run until a state comes back."""
     seen: dict[bytes, int] = {}
     marks: list[tuple[int, int]] = []
     for done in range(SEARCHED_ITERATIONS):
@@ -133,27 +141,32 @@ def _steady(step: Step) -> tuple[Fraction, int, int, bool]:
             return Fraction(cycle - then, iteration - before), iteration - before, done + 1, True
         seen[state] = done
         marks.append((cycle, iteration))
+    return _unproved(marks)
+
+
+def _unproved(marks: Sequence[Sequence[int]]) -> Steady:
+    """Take the difference over the second half of cycles and iterations done by then."""
     (then, before), (cycle, iteration) = marks[len(marks) // 2], marks[-1]
     return Fraction(cycle - then, iteration - before), iteration - before, len(marks), False
 
 
-def _out_of_order(body: Body) -> tuple[Step, Ints]:
+def _out_of_order(body: Body) -> tuple[Steady, Ints]:
     program = build_program(body)
-    state = ooo_compiled.initial_state(program)
+    state = initial_state(program)
     stamps = np.zeros((SHOWN_ITERATIONS * len(program.latency), 4), dtype=np.int64)
+    marks = np.zeros((SEARCHED_ITERATIONS, 3), dtype=np.int64)
+    rows = np.empty((SEARCHED_ITERATIONS, snapshot_length(program, state)), dtype=np.int64)
+    table = np.full(TABLE_PLACES, -1, dtype=np.int64)
+    done = find_period(program, state, stamps, (marks, rows, table))
+    if not done:
+        return _unproved(marks[:, :2].tolist()), stamps
+    then, before, _ = marks[marks[done - 1, 2]].tolist()
+    cycle, iteration, _ = marks[done - 1].tolist()
+    period = iteration - before
+    return (Fraction(cycle - then, period), period, done, True), stamps
 
-    def step() -> tuple[int, int, bytes]:
-        done = int(state.scalars[ooo_compiled.RETIRED]) // body.slots
-        ooo_compiled.advance(program, state, done + 1, stamps)
-        retired = int(state.scalars[ooo_compiled.RETIRED])
-        # the state holds the place within the iteration, so equal states are whole ones apart
-        key = snapshot(program, state).tobytes()
-        return int(state.scalars[ooo_compiled.NOW]), retired // body.slots, key
 
-    return step, stamps
-
-
-def _in_order(body: Body) -> tuple[Step, Ints]:
+def _in_order(body: Body) -> tuple[Steady, Ints]:
     code = build_in_order(body)
     state = inorder_compiled.initial_in_order(code)
     count = len(body.kernel.instructions)
@@ -172,11 +185,12 @@ def _in_order(body: Body) -> tuple[Step, Ints]:
         done += 1
         return int(cycle), done, inorder_compiled.snapshot_in_order(code, state).tobytes()
 
-    return step, stamps
+    return _steady(step), stamps
 
 
 def _pressure(body: Body) -> tuple[tuple[str, Fraction], ...]:
-    load = dict.fromkeys((*body.core.ports, *body.core.dividers), Fraction(0))
+    core = body.core
+    load = dict.fromkeys((*core.ports, *core.dividers, *core.tile_units), Fraction(0))
     for op in body.micro_ops:
         for need in op.needs:
             for unit in need.units:

@@ -1,7 +1,10 @@
 """Cores as data: a YAML file each, with a source for every number, and tables of costs.
 
 A cost is written as micro-ops joined by ` + `, each of which needs one unit of every group joined
-by `&`: `p0&DIV:5` is port 0 and the divider for five cycles, `p0|p1` either port for one.
+by `&`: `p0&DIV:5` is port 0 and the divider for five cycles, `p0|p1` either port for one. Where
+only an instruction's latency is published, its micro-ops take a cycle each, one after another, the
+last one the rest; of more micro-ops than cycles the first ones take none. `refused` instead
+of micro-ops says that a core has the instruction and that nobody has published where it executes.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from sim.cpu.kernelcores.text import TABLES, KernelError, KernelInstruction
+from sim.cpu.kernelcores.text import TABLES, Kernel, KernelError, KernelInstruction
 from sim.errors import did_you_mean
 from sim.spec import Strict, read_spec_file, validate
 
@@ -40,12 +43,21 @@ class AdvanceSpec(Strict):
     cycles: int = Field(ge=1)
 
 
+class CoreCalibration(Strict):
+    """What was fitted, not read."""
+
+    loop_unroll_micro_ops: int = Field(default=0, ge=0)
+    """The loop buffer repeats a body while it stays within so many, at most eight times."""
+
+
 class CoreSpec(Strict):
     """A core, without its costs.
 
     Models: widths, buffers, units, fusion, elimination, binding of micro-ops to ports.
     Ignores: fetch and decode, caches and translation (every access hits L1), branch mispredictions,
-    limits of the physical register files, frequency.
+    limits of the physical register files, frequency; that 512-bit instructions close port 1 of
+    Intel's to vectors; that a division's time depends on its operands; that a gather takes a load
+    buffer's entry an element; tiles of fewer than 16 rows of 64 bytes; a tile's clearing.
     Source: the documents that each file names number by number.
     """
 
@@ -55,6 +67,8 @@ class CoreSpec(Strict):
     kind: Literal["chip"]
     sources: Mapping[str, str]
     isa: Literal["x86_64", "aarch64", "riscv64"]
+    extensions: tuple[str, ...] = ()
+    """Of the instruction set, as the tables of forms name them."""
     order: Literal["out", "in"]
     costs: tuple[str, ...]
     """Names in the cost tables' `cores` column, the first that has a class wins."""
@@ -63,6 +77,8 @@ class CoreSpec(Strict):
     ports: tuple[str, ...]
     memory_ports: tuple[str, ...] = ()
     dividers: tuple[str, ...] = ()
+    tile_units: tuple[str, ...] = ()
+    """Units beside the ports that multiply tiles."""
     retire_width: int = Field(default=1, ge=1)
     reorder_buffer: int = Field(default=1, ge=1)
     """Fused micro-ops in flight."""
@@ -74,13 +90,13 @@ class CoreSpec(Strict):
     """Fused micro-ops a cycle from the micro-op cache, or from decode where there is none."""
     loop_buffer_micro_ops: int = Field(default=0, ge=0)
     """A loop of at most so many runs from the queue itself; 0 where no loop does."""
-    loop_unroll_micro_ops: int = Field(default=0, ge=0)
-    """The loop buffer repeats a body while it stays within so many, at most eight times."""
     schedulers: tuple[SchedulerSpec, ...] = ()
     rename_to_issue_cycles: int = Field(default=1, ge=1)
     store_forward_cycles: int = Field(default=5, ge=1)
     chased_load_cycles: int | None = None
     """Latency of a load of base and offset whose base was itself loaded; None: as any load."""
+    cache_bytes_per_cycle: Mapping[str, int] = Field(default_factory=dict)
+    """By level, as `l2`, the most bytes that it delivers to L1 a cycle."""
     stores_per_cycle: int = Field(default=1, ge=1)
     """That leave the store buffer for L1."""
     binding: Literal["rename", "issue"] = "issue"
@@ -104,6 +120,7 @@ class CoreSpec(Strict):
     other operands."""
     out_of_order_write_back: tuple[str, ...] = ()
     """In order: classes that need not wait for older results."""
+    calibration: CoreCalibration = CoreCalibration()
     first_in_group: tuple[str, ...] = ()
     """In order: classes that only the first slot of a cycle takes."""
 
@@ -126,6 +143,9 @@ class Cost:
     second_latency: int
     """Of a second destination."""
     source: str
+    """The document."""
+    refused: bool = False
+    """Whether the core has the instruction and no cost of it is published."""
 
 
 def core_names() -> list[str]:
@@ -145,13 +165,41 @@ def read_core(path: Path) -> CoreSpec:
     return validate(CoreSpec, read_spec_file(path).values, path)
 
 
+@cache
+def _all_cores() -> tuple[CoreSpec, ...]:
+    return tuple(load_core(name) for name in core_names())
+
+
+def check_extensions(core: CoreSpec, kernel: Kernel) -> None:
+    """Raise KernelError for an instruction that the core lacks; it says which cores have it."""
+    for each in kernel.instructions:
+        for needed in each.extensions:
+            if not set(needed.split("|")) & set(core.extensions):
+                having = [
+                    other.name
+                    for other in _all_cores()
+                    if set(needed.split("|")) & set(other.extensions)
+                ]
+                where = f"take {', '.join(having)}" if having else "no core here has it"
+                raise KernelError(
+                    f"{kernel.name}, line {each.line}: '{each.text}' is of "
+                    f"{needed.replace('|', ' or ')}, which {core.name} has not; {where}"
+                )
+
+
 def cost_of(core: CoreSpec, cost_class: str, width_bits: int, who: KernelInstruction) -> Cost:
     """Return the cost of a class at a width; KernelError says where to add a missing one."""
-    table = _costs(core.isa)
+    table = cost_table(core.isa)
     for column in core.costs:
         for width in (str(width_bits), "*"):
-            if (cost_class, width, column) in table:
-                return table[cost_class, width, column]
+            cost = table.get((cost_class, width, column))
+            if cost is not None and cost.refused:
+                raise KernelError(
+                    f"line {who.line}: '{who.text}': where {core.name} executes it has not been "
+                    "published; write it in other instructions"
+                )
+            if cost is not None:
+                return cost
     raise KernelError(
         f"line {who.line}: '{who.text}': {core.name} has no cost of class '{cost_class}' at "
         f"{width_bits} bits; add a row to {TABLES.name}/costs_{core.isa}.csv"
@@ -159,11 +207,17 @@ def cost_of(core: CoreSpec, cost_class: str, width_bits: int, who: KernelInstruc
 
 
 @cache
-def _costs(isa: str) -> Mapping[tuple[str, str, str], Cost]:
+def cost_table(isa: str) -> Mapping[tuple[str, str, str], Cost]:
+    """Return the costs of an instruction set by class, width and name in `CoreSpec.costs`."""
     found: dict[tuple[str, str, str], Cost] = {}
+    with (TABLES / "sources.csv").open(encoding="utf-8", newline="") as file:
+        documents = {row["name"]: row["document"] for row in csv.DictReader(file)}
     with (TABLES / f"costs_{isa}.csv").open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
-            cost = _cost(row["uops"], row["latency"], row["source"])
+            if row["source"] not in documents:
+                hint = did_you_mean(row["source"], documents)
+                raise KernelError(f"costs_{isa}.csv: '{row['source']}' is no source{hint}")
+            cost = _cost(row["uops"], row["latency"], documents[row["source"]])
             for core in row["cores"].split():
                 key = (row["class"], row["width"], core)
                 if key in found:
@@ -173,6 +227,8 @@ def _costs(isa: str) -> Mapping[tuple[str, str, str], Cost]:
 
 
 def _cost(text: str, latency: str, source: str) -> Cost:
+    if text == "refused":
+        return Cost(micro_ops=(), latencies=(), second_latency=0, source=source, refused=True)
     micro_ops: list[tuple[Need, ...]] = []
     for part in () if text == "none" else text.split(" + "):
         match = re.fullmatch(r"(?:(\d+)\*)?(.+)", part.strip())
@@ -182,7 +238,9 @@ def _cost(text: str, latency: str, source: str) -> Cost:
     first, _, second = latency.partition("/")
     parts = [int(cycles) for cycles in first.split("+")]
     if len(parts) == 1 and len(micro_ops) > 1:  # only the total is published: see the module
-        parts = [1] * (len(micro_ops) - 1) + [parts[0] - len(micro_ops) + 1]
+        others = len(micro_ops) - 1
+        chained = min(others, parts[0] - 1)
+        parts = [0] * (others - chained) + [1] * chained + [parts[0] - chained]
     return Cost(
         micro_ops=tuple(micro_ops),
         latencies=tuple(parts),

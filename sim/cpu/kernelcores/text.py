@@ -40,7 +40,10 @@ class Form:
     idiom: str
     """`zero`: of equal registers it makes a zero; `move`: a copy between registers."""
     flags: str
-    """`r`, `w`, `rw`: what it does to the flags; `vector`: only a form on vectors."""
+    """`r`, `w`, `rw`: what it does to the flags; `vector`: only a form on vectors; `k`: only one
+    that writes a mask; `n`: with no operand in memory."""
+    extension: str
+    """Extension that has it, or several with `|` between; empty for the base."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +89,8 @@ class KernelInstruction:
     branch: bool = False
     steps: int | None = None
     """What it adds to its own destination, where that is a constant."""
+    extensions: tuple[str, ...] = ()
+    """That a core must have; of an entry with `|`, one of those."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +131,7 @@ def forms(isa: str) -> Mapping[str, tuple[Form, ...]]:
                 memory_class=row["memory_class"],
                 idiom=row["idiom"],
                 flags=row["flags"],
+                extension=row["extension"],
             )
             for mnemonic in row["mnemonics"].split():
                 found[mnemonic] = (*found.get(mnemonic, ()), form)

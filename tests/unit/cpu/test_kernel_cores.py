@@ -133,8 +133,18 @@ def test_what_a_core_does_not_know_is_told():
         load_core("zen5")
     with pytest.raises(KernelError, match="is x86_64, but cortex-a55 executes aarch64"):
         build_body(parse_kernel("inc rax", "x86_64"), load_core("cortex-a55"))
-    with pytest.raises(KernelError, match="haswell has no cost of class 'vnni' at 512 bits; add"):
+    with pytest.raises(KernelError, match="is of avx512f, which haswell has not; take icelake, "):
         result("vpdpbusd zmm0, zmm1, zmm2", "haswell")
+
+
+def test_the_fitted_loop_unrolling_moves_a_short_loop():
+    spec = load_core("haswell")
+    assert spec.calibration.loop_unroll_micro_ops == 30
+    fitted = type(spec.calibration)(loop_unroll_micro_ops=0)
+    kernel = parse_kernel("l:\nvxorps ymm0, ymm0, ymm0\n" * 1 + "nop\n" * 3 + "jnz l", "x86_64")
+    unrolled = run_kernel(kernel, spec).cycles_per_iteration
+    single = run_kernel(kernel, spec.model_copy(update={"calibration": fitted}))
+    assert unrolled < single.cycles_per_iteration == 2
 
 
 def test_a_number_without_a_source_is_refused(tmp_path):
