@@ -21,7 +21,7 @@ from workloads.trace import Op, Trace
 class CpuMachine(MachineModel):
     """In-order cores that run RISC-V kernels out of caches.
 
-    Models: every instruction of every kernel through the five-stage pipeline; cache lines by
+    Models: every instruction of every kernel through the in-order pipeline; cache lines by
     stream and level; several cores' contention and barriers.
     Ignores: values, conflict misses, address translation, operating system, code outside kernels.
     Source: Hennessy and Patterson, Computer Architecture, appendices B and C, chapter 5.

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from sim.cpu import inorder_compiled as pipeline
-from sim.cpu.inorder import PipelineRules
+from sim.cpu.inorder_rules import PipelineRules, Step
 from sim.cpu.riscv.compiled.loop import Caches
-from sim.cpu.riscv.operation import MEMORY, Kind
+from sim.cpu.riscv.operation import CONTROL_FLOW, MEMORY, Kind
 from sim.cpu.riscv.program import Instruction, Program
 from sim.cpu.riscv.registers import ZERO
 from sim.cpu.spec import CpuSpec
+from sim.cpu.steady import step_table
 from sim.errors import SpecError
 from sim.memory.cache.compiled_state import empty_frames, layout
 from sim.memory.cache.spec import CacheLevelSpec, HierarchySpec
@@ -26,7 +26,7 @@ FLOATING = (Kind.FLOAT, Kind.FLOAT_MULTIPLY, Kind.FLOAT_DIVIDE)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CoreTiming:
-    """A scalar in-order core as the five-stage pipeline takes it.
+    """A scalar in-order core as the pipeline takes it.
 
     Models: `inorder`'s pipeline, instruction by instruction; each access through set-associative
     caches, dirty lines that are driven out to main memory.
@@ -52,7 +52,7 @@ class CoreTiming:
         if core.count > 1 or core.lanes > 1 or core.prefetch:
             raise SpecError(
                 f"{spec.name}: programs are executed on one scalar core without prefetch; take "
-                "cpu-5stage, cpu-harvard or cpu-von-neumann"
+                "cpu-5stage, cpu-superpipelined, cpu-dual-issue, cpu-harvard or cpu-von-neumann"
             )
         line, dram = spec.line_bytes, spec.dram
         passed = np.cumsum([0, *(level.hit_cycles for level in spec.levels[1:])]).tolist()
@@ -67,19 +67,19 @@ class CoreTiming:
 
     def steps(self, program: Program) -> Ints:
         """Return what the pipeline knows of each instruction of a program."""
-        rows = [self._step(instruction) for instruction in program.instructions]
-        return np.array(rows, dtype=np.int64).reshape(len(rows), pipeline.COLUMNS)
+        return step_table([self._step(instruction) for instruction in program.instructions])
 
-    def _step(self, instruction: Instruction) -> Ints:
-        row = np.zeros(pipeline.COLUMNS, dtype=np.int64)
+    def _step(self, instruction: Instruction) -> Step:
         kind = instruction.operation.kind
-        row[pipeline.DEST] = -1 if instruction.dest is None else instruction.dest
-        read = [source for source in instruction.sources if source != ZERO]
-        row[pipeline.SOURCE : pipeline.SOURCE + 3] = (*read, -1, -1, -1)[:3]
-        row[pipeline.LATENCY] = self.latency_cycles.get(kind, 1)
-        row[pipeline.ACCESSES] = kind in MEMORY
-        row[pipeline.FROM_MEMORY] = kind in (Kind.LOAD, Kind.ATOMIC)
-        return row
+        return Step(
+            dest=instruction.dest,
+            sources=tuple(source for source in instruction.sources if source != ZERO),
+            latency_cycles=self.latency_cycles.get(kind, 1),
+            accesses_memory=kind in MEMORY,
+            result_from_memory=kind in (Kind.LOAD, Kind.ATOMIC),
+            branch=kind in CONTROL_FLOW,
+            floating=kind in FLOATING,
+        )
 
     def empty_caches(self) -> Caches:
         """Return the caches as the compiled loop takes them, empty."""
