@@ -157,7 +157,7 @@ class Decode(_CoreStage):
     """ID: the hazard unit; its last stage holds an instruction until it may issue.
 
     Models: read-after-write hazards on results of any latency; write before read in WB's cycle;
-    units that take one instruction a cycle.
+    units that take one instruction in a cycle, or in several.
     Ignores: write-after-write hazards and conflicts for the register file's write port.
     Source: Hennessy and Patterson, Computer Architecture, appendix C.
     """
@@ -178,7 +178,7 @@ class Execute(_CoreStage):
 
     Models: branches resolved at the end of the last stage, predicted not taken; results after their
     latency, and no earlier than the last stage.
-    Ignores: units that are not pipelined, as a divider.
+    Ignores: dividers that are not pipelined.
     Source: the Ripes simulator's five-stage core (github.com/mortbopet/Ripes).
     """
 
@@ -186,7 +186,7 @@ class Execute(_CoreStage):
         """Start the latency of a result that is forwarded from here; the unit is free again."""
         step, rules = self.core.steps[uop], self.core.rules
         if self.index == rules.issue + 1:
-            self.core.later(self.core.unit_free[uop], 1)
+            self.core.later(self.core.unit_free[uop], step.unit_cycles)
             if rules.forwarding and not step.result_from_memory:
                 cycles = max(step.latency_cycles, rules.execute_stages)
                 self.core.later(self.core.ready[uop], cycles)
@@ -214,11 +214,11 @@ class Memory(_CoreStage):
             yield self.core.accessed[before]
 
     def work(self, uop: int) -> int:
-        """Hold the access for a cycle and its miss."""
+        """Hold the access for as long as its bytes take, and for its miss."""
         if not self._accesses(uop):
             return 1
         self.core.port.take()
-        return 1 + self.core.steps[uop].miss_cycles
+        return self.core.steps[uop].busy_cycles + self.core.steps[uop].miss_cycles
 
     def release(self, uop: int) -> Iterator[simpy.Event]:
         """Free the port; forward what was loaded."""

@@ -31,25 +31,16 @@ Rules = tuple[int, int, int, int, int, int]
 and write.
 """
 
-DEST, SOURCE, LATENCY, ACCESSES, FROM_MEMORY, MISS, TO_DRAM, TAKEN, UNIT = (
-    0,
-    1,
-    4,
-    5,
-    6,
-    7,
-    8,
-    9,
-    10,
-)
+DEST, SOURCE, LATENCY, ACCESSES, FROM_MEMORY, MISS, TO_DRAM, TAKEN = 0, 1, 4, 5, 6, 7, 8, 9
+UNIT, BUSY = 10, 11
 """Columns of a table of steps; sources take three. Registers count from 0, -1 is none."""
-COLUMNS = 11
-UNITS = 4
+COLUMNS = 12
+UNITS = 5
 
-FETCHED, REDIRECT, ACCESSED, ISSUED = 0, 1, 2, 3
-READY = ISSUED + UNITS
+FETCHED, REDIRECT, ACCESSED, UNIT_FREE = 0, 1, 2, 3
+READY = UNIT_FREE + UNITS
 """In a state: start of the last fetch, end of the last taken branch's EX, end of the last data
-access in its first memory stage, last issue to each unit (none to the first), ready time of each
+access in its first memory stage, when each unit is free (the first always is), ready time of each
 register; then, for each integer register as a base, its offset within a cache line, and the
 highest line touched from there, -1 for none; then, stage by stage, the leave times of the last
 instructions, as many as the width, and (start, end) of the data accesses that a fetch may meet.
@@ -83,7 +74,6 @@ def initial_state(rules: PipelineRules) -> Ints:
     width = rules.issue_width
     met = (rules.resolve + 1) * width if rules.shared_port else 0
     state = np.zeros(PIPE + (rules.write + 1) * width + 2 * met, dtype=np.int64)
-    state[ISSUED : ISSUED + UNITS] = -1
     state[TOUCHED:PIPE] = -1
     return state
 
@@ -110,37 +100,43 @@ def advance(table: Ints, state: Ints, rules: Rules, stamps: Ints, lost: Ints) ->
         fetch = _past_data_accesses(state, accesses, redirected)
         fetched = _pass_on(state, 0, issue, fetch, width)
         could_leave = _free_place(state, issue, fetched + 1, width)
-        unit_free = state[np.uint64(ISSUED + row[UNIT])] + 1
-        issued = max(could_leave, unit_free, _operands_ready(row, state))
+        could_issue = max(could_leave, state[np.uint64(UNIT_FREE + row[UNIT])])
+        issued = max(could_issue, _operands_ready(row, state))
         _leave(state, issue, issued, width)
         started = _pass_on(state, issue + 1, resolve, issued, width)
         access = _pass_on(state, resolve, resolve + 1, started, width)
         if row[ACCESSES]:
             access = max(access, state[ACCESSED])
-            state[ACCESSED] = access + 1 + row[MISS]
+            state[ACCESSED] = access + row[BUSY] + row[MISS]
         _note_access(state, accesses, row, access)
-        accessed = access + 1 + row[MISS]
+        held = row[BUSY] if row[ACCESSES] else 1
+        accessed = access + held + row[MISS]
+        times = (fetch, access, accessed)
         left = _free_place(state, resolve + 1, accessed, width)
         _leave(state, resolve + 1, left, width)
         if loaded > resolve + 1:
             accessed = _pass_on(state, resolve + 2, loaded, left, width) + 1
             left = _pass_on(state, loaded, loaded + 1, accessed - 1, width)
         gone = _pass_on(state, loaded + 1, write, left, width)
-        bubbles = gone - state[accesses - 1]
+        bubbles = gone - state[np.uint64(accesses - 1)]
         if bubbles > 0:
-            control = redirected - could_start
-            delays = (row[MISS], issued - could_leave, fetch - redirected, control)
-            _account(bubbles, delays, row[TO_DRAM], lost)
+            waits = (
+                issued - could_issue,
+                could_issue - could_leave + fetch - redirected,
+                redirected - could_start,
+            )
+            _account(bubbles, (row[MISS], held - 1, *waits), row[TO_DRAM], lost)
         _leave(state, write, gone + 1, width)
         state[FETCHED] = fetch
         if row[TAKEN]:
             state[REDIRECT] = started + 1
         if row[UNIT]:
-            state[np.uint64(ISSUED + row[UNIT])] = issued
+            busy = 1 if row[ACCESSES] else row[BUSY]
+            state[np.uint64(UNIT_FREE + row[UNIT])] = issued + busy
         if row[DEST] >= 0:
-            state[READY + row[DEST]] = _result_ready(row, rules, issued, accessed, gone)
+            state[np.uint64(READY + row[DEST])] = _result_ready(row, rules, issued, accessed, gone)
         if len(stamps):
-            _stamp(state, (fetch, access), row, rules, stamps[i])
+            _stamp(state, times, rules, stamps[i])
     return _rebase(state, rules)
 
 
@@ -155,8 +151,9 @@ def _free_place(state: Ints, stage: int, done: np.int64, width: int) -> np.int64
 def _leave(state: Ints, stage: int, left: np.int64, width: int) -> None:
     """Note when an instruction left a stage, in place of the oldest."""
     at = PIPE + stage * width
-    for place in range(at, at + width - 1):
-        state[place] = state[place + 1]
+    if width > 1:
+        for place in range(at, at + width - 1):
+            state[np.uint64(place)] = state[np.uint64(place + 1)]
     state[np.uint64(at + width - 1)] = left
 
 
@@ -171,15 +168,18 @@ def _pass_on(state: Ints, first: int, end: int, entered: np.int64, width: int) -
 
 @njit(cache=True)
 def _stamp(
-    state: Ints, starts: tuple[np.int64, np.int64], row: Ints, rules: Rules, stamps: Ints
+    state: Ints, times: tuple[np.int64, np.int64, np.int64], rules: Rules, stamps: Ints
 ) -> None:
-    """Write start, done and leave of each stage; `starts` are of the fetch and the access."""
+    """Write start, done and leave of each stage.
+
+    `times` are the start of the fetch, and start and end of the first memory stage's work.
+    """
     _, width, _, resolve, _, write = rules
-    entered = starts[0]
+    entered = times[0]
     for stage in range(write + 1):
         left = state[PIPE + stage * width + width - 1]
-        start = starts[1] if stage == resolve + 1 else entered
-        done = start + 1 + (row[MISS] if stage == resolve + 1 else 0)
+        start = times[1] if stage == resolve + 1 else entered
+        done = times[2] if stage == resolve + 1 else start + 1
         stamps[stage, 0], stamps[stage, 1], stamps[stage, 2] = start, done, left
         entered = left
 
@@ -222,7 +222,7 @@ def _past_accesses(state: Ints, first: int, fetch: np.int64) -> np.int64:
 def _note_access(state: Ints, first: int, row: Ints, access: np.int64) -> None:
     """Put a data access, or none, in the place of the oldest that a fetch may meet."""
     if first < len(state):
-        end = access + 1 + row[MISS]
+        end = access + row[BUSY] + row[MISS]
         _shift_accesses(state, first, (access, end) if row[ACCESSES] else (access, access))
 
 
@@ -245,9 +245,9 @@ def _operands_ready(row: Ints, state: Ints) -> np.int64:
 
 
 @njit(cache=True)
-def _account(bubbles: np.int64, delays: tuple[np.int64, ...], to_dram: int, lost: Ints) -> None:
+def _account(bubbles: np.int64, delays: tuple[int | np.int64, ...], to_dram: int, lost: Ints) -> None:
     """Charge the bubbles in front of a step to its own delays, the one nearest to WB first."""
-    causes = (DRAM if to_dram else CACHE, DATA, STRUCTURAL, CONTROL)
+    causes = (DRAM if to_dram else CACHE, STRUCTURAL, DATA, STRUCTURAL, CONTROL)
     for cause, delay in zip(causes, delays):  # noqa: B905 - numba has no strict zip
         part = min(bubbles, delay)
         lost[cause] += part
@@ -269,8 +269,8 @@ def _rebase(state: Ints, rules: Rules) -> np.int64:
     state[REDIRECT] = earliest
     for place in range(PIPE + width, accesses - 1):
         state[place] = max(state[place], earliest + (place - PIPE) // width)
-    for unit in range(ISSUED, ISSUED + UNITS):
-        state[unit] = max(state[unit], earliest + issue)
+    for unit in range(UNIT_FREE, READY):
+        state[unit] = max(state[unit], earliest + issue + 1)
     state[ACCESSED] = max(state[ACCESSED], earliest + resolve + 1)
     for access in range(accesses, len(state), 2):
         if state[access + 1] <= earliest:

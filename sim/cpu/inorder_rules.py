@@ -21,13 +21,15 @@ from sim.stalls import StallCause
 
 
 class Unit(IntEnum):
-    """A part of the core that takes one instruction a cycle, however wide the core is."""
+    """A part of the core that only one instruction can enter in a cycle, however wide it is."""
 
     ANY = 0
     """Integer arithmetic: there is one for each instruction of a group."""
     MEMORY = 1
     BRANCH = 2
     FLOATING = 3
+    TILE = 4
+    """Products of tiles."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +127,11 @@ class Step:
     """A branch or jump, whether taken or not."""
     floating: bool = False
     """Done by the floating-point or vector unit."""
+    tile: bool = False
+    """Done by the tile unit."""
+    busy_cycles: int = 1
+    """Before the unit takes another; for a memory access, beside its miss, in the first memory
+    stage."""
 
     @property
     def unit(self) -> Unit:
@@ -133,7 +140,14 @@ class Step:
             return Unit.MEMORY
         if self.branch or self.taken:
             return Unit.BRANCH
+        if self.tile:
+            return Unit.TILE
         return Unit.FLOATING if self.floating else Unit.ANY
+
+    @property
+    def unit_cycles(self) -> int:
+        """From its issue until another may issue to its unit; an access waits for MEM instead."""
+        return 1 if self.accesses_memory else self.busy_cycles
 
 
 def users_before(steps: Sequence[Step]) -> list[int | None]:

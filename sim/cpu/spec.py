@@ -8,6 +8,7 @@ from typing import Literal, Self
 from pydantic import Field, ValidationError, model_validator
 
 from sim.cpu.inorder_rules import PipelineRules
+from sim.cpu.tile_unit import TileUnitSpec
 from sim.memory.cache.spec import CacheLevelSpec, HierarchySpec
 from sim.memory.port import MemoryPort
 from sim.spec import MachineSpec, Strict
@@ -44,6 +45,8 @@ class CoreSpec(Strict):
     """The classic five-stage pipeline unless given."""
     issue_width: int = Field(default=1, ge=1)
     """Instructions that each stage takes in a cycle, in order."""
+    tiles: TileUnitSpec | None = None
+    """A unit for products of tiles; without it the vector unit does them."""
 
 
 class CacheSpec(Strict):

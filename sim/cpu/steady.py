@@ -114,6 +114,7 @@ def step_table(steps: Sequence[Step]) -> Ints:
         row[compiled.TO_DRAM] = step.missed_to is StallCause.DRAM
         row[compiled.TAKEN] = step.taken
         row[compiled.UNIT] = step.unit
+        row[compiled.BUSY] = step.busy_cycles
     return table
 
 
@@ -126,12 +127,15 @@ def step_of(
     return Step(
         dest=instruction.dest,
         sources=instruction.sources,
-        latency_cycles=fp_latency_cycles if instruction.kind is Kind.FP else 1,
+        latency_cycles=instruction.latency_cycles
+        or (fp_latency_cycles if instruction.kind is Kind.FP else 1),
         accesses_memory=instruction.kind in (Kind.LOAD, Kind.STORE),
         result_from_memory=instruction.kind is Kind.LOAD,
         missed_to=line.cause,
         branch=instruction.kind is Kind.BRANCH,
         floating=instruction.kind is Kind.FP,
+        tile=instruction.kind is Kind.TILE,
+        busy_cycles=instruction.busy_cycles,
     )
 
 

@@ -39,12 +39,12 @@ rules = st.builds(
 
 @st.composite
 def step(draw):
-    kind = draw(st.sampled_from(["alu", "fp", "load", "store", "branch"]))
+    kind = draw(st.sampled_from(["alu", "fp", "tile", "load", "store", "branch"]))
     accesses = kind in ("load", "store")
     return Step(
-        dest=draw(st.integers(1, 4)) if kind in ("alu", "fp", "load") else None,
+        dest=draw(st.integers(1, 4)) if kind in ("alu", "fp", "tile", "load") else None,
         sources=tuple(draw(st.lists(st.integers(1, 4), max_size=3))),
-        latency_cycles=draw(st.integers(2, 6)) if kind == "fp" else 1,
+        latency_cycles=draw(st.integers(2, 6)) if kind in ("fp", "tile") else 1,
         accesses_memory=accesses,
         result_from_memory=kind == "load",
         miss_cycles=draw(st.sampled_from([0, 0, 1, 9])) if accesses else 0,
@@ -52,6 +52,8 @@ def step(draw):
         taken=kind == "branch" and draw(st.booleans()),
         branch=kind == "branch",
         floating=kind == "fp",
+        tile=kind == "tile",
+        busy_cycles=draw(st.integers(1, 5)) if kind == "tile" or accesses else 1,
     )
 
 
