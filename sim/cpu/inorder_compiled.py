@@ -245,7 +245,9 @@ def _operands_ready(row: Ints, state: Ints) -> np.int64:
 
 
 @njit(cache=True)
-def _account(bubbles: np.int64, delays: tuple[int | np.int64, ...], to_dram: int, lost: Ints) -> None:
+def _account(
+    bubbles: np.int64, delays: tuple[int | np.int64, ...], to_dram: int, lost: Ints
+) -> None:
     """Charge the bubbles in front of a step to its own delays, the one nearest to WB first."""
     causes = (DRAM if to_dram else CACHE, STRUCTURAL, DATA, STRUCTURAL, CONTROL)
     for cause, delay in zip(causes, delays):  # noqa: B905 - numba has no strict zip
