@@ -90,9 +90,9 @@ def test_tiles_load_a_for_each_panel_and_b_for_each_block_of_rows(m, n, k, dtype
 
 @pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
 def test_a_large_warm_product_keeps_the_unit_over_half_busy_and_never_beats_it(dtype):
-    caches = {"l1": {**l1("1 MiB")["l1"], "bytes_per_cycle": 64}}
+    caches = {"l1": {**l1("4 MiB")["l1"], "bytes_per_cycle": 64}}
     machine = cpu("cpu-matrix", caches=caches)
-    m, n, k = 64, 64, 1024
+    m, n, k = 64, 64, 2048
     lowered = lower(machine, matmul(m, n, k, dtype=dtype), times=2)
     peak = machine.peaks().matmul_flops_per_second[dtype] // machine.spec.clock_hz
     assert 0.5 < 2 * m * n * k / peak / lowered.main_cycles <= 1
