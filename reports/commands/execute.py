@@ -37,7 +37,7 @@ def execute(
     """Execute MODEL's decode steps as RISC-V programs, instruction by instruction.
 
     numpy takes in the prompt; every further token is computed by hand-written RV64 kernels on the
-    five-stage pipeline, with each access through the machine's caches, empty at first. The tokens
+    in-order pipeline, with each access through the machine's caches, empty at first. The tokens
     and logits must be numpy's (else the exit code is 1). Beside the cycles stands what the machine
     model, which sees only the trace, says of the same operations.
     """

@@ -14,9 +14,10 @@ from enum import StrEnum
 
 from sim.errors import TokenclockError, did_you_mean
 
-X, F, V = 0, 32, 64
-"""Where the integer, floating-point and vector registers begin in one numbering."""
-REGISTERS = 96
+X, F, V, T = 0, 32, 64, 96
+"""Where the integer, floating-point, vector and tile registers begin in one numbering."""
+TILES = 8
+REGISTERS = T + TILES
 
 
 class AssemblyError(TokenclockError):
@@ -31,6 +32,7 @@ class Kind(StrEnum):
     STORE = "store"
     BRANCH = "branch"
     FP = "fp"  # the pipelined floating-point unit, scalar or vector
+    TILE = "tile"  # the unit for products of tiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +127,10 @@ class Instruction:
     bytes: int = 0
     """Bytes loaded or stored."""
     immediate: int = 0
+    busy_cycles: int = 1
+    """Before its unit takes another; of a load or store, in the cache."""
+    latency_cycles: int | None = None
+    """Of its result, where it is not its kind's."""
 
     @property
     def steps_base(self) -> bool:

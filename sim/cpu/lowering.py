@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 
 from sim.cpu import kernels
 from sim.cpu.hierarchy import Hierarchy, Operand
-from sim.cpu.programs import TILE_ROWS, Product, Programs, RowWork, Sources, panels
+from sim.cpu.programs import Product, RowWork, Sources
 from sim.cpu.steady import LineCost, Node
+from sim.cpu.tiles import programs_of
 from sim.errors import UnsupportedOpError
 from workloads.trace import Family, Op, Trace
 
@@ -90,7 +91,7 @@ class Lowering:
         self._hierarchy = hierarchy
         self._cores = core.count
         self._lanes = core.lanes
-        self._programs = Programs(core.lanes, core.fp_latency_cycles)
+        self._programs = programs_of(hierarchy.spec)
 
     def plan(self, op: Op, operands: Operands, trace: Trace) -> Plan:
         """Share an operation out and build each core's program."""
@@ -100,10 +101,10 @@ class Lowering:
 
     def _plan_matmul(self, op: Op, operands: Operands) -> Plan:
         batch, m, n, k = (op.dims[key] for key in ("batch", "m", "n", "k"))
-        width = max(panel.padded_columns for panel in panels(m, n, self._lanes))
+        width = max(panel.padded_columns for panel in self._programs.panels(m, n))
         cuts = {
             "columns": _cut(n, width, self._cores),
-            "rows": _cut(m, TILE_ROWS, self._cores),
+            "rows": _cut(m, self._programs.block_rows, self._cores),
             "batch": _cut(batch, 1, self._cores),
         }
         whole = {"columns": n, "rows": m, "batch": batch}
@@ -128,7 +129,7 @@ class Lowering:
             )
         tiles = "+".join(
             f"{rows}x{panel.columns}"
-            for panel in panels(m, n, self._lanes)
+            for panel in self._programs.panels(m, n)
             for rows, _ in panel.row_blocks
         )
         shares = tuple(built[part] for part in cuts[along])
@@ -143,10 +144,10 @@ class Lowering:
         """Build one core's products: find out from where A and B are walked again."""
         element = kernels.STORAGE_BYTES[work.dtype]
         batch, m, n, k = work.batch, work.m, work.n, work.k
-        cut = panels(m, n, self._lanes)
+        cut = self._programs.panels(m, n)
         a_bytes = m * k * element
         panel_bytes = max(panel.padded_columns for panel in cut) * k * element
-        block_bytes = min(m, TILE_ROWS) * k * element
+        block_bytes = min(m, self._programs.block_rows) * k * element
         a_again = self._hierarchy.reuse_level(a_bytes + 2 * panel_bytes)
         b_again = self._hierarchy.reuse_level(panel_bytes + 2 * block_bytes)
         work = replace(

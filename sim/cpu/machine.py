@@ -21,7 +21,7 @@ from workloads.trace import Op, Trace
 class CpuMachine(MachineModel):
     """In-order cores that run RISC-V kernels out of caches.
 
-    Models: every instruction of every kernel through the five-stage pipeline; cache lines by
+    Models: every instruction of every kernel through the in-order pipeline; cache lines by
     stream and level; several cores' contention and barriers.
     Ignores: values, conflict misses, address translation, operating system, code outside kernels.
     Source: Hennessy and Patterson, Computer Architecture, appendices B and C, chapter 5.
@@ -40,15 +40,24 @@ class CpuMachine(MachineModel):
         self._trace: Trace | None = None
 
     def peaks(self) -> Peaks:
-        """Best rates: a fused multiply-add on every lane of every core in every cycle."""
+        """Best rates: a fused multiply-add on every lane of every core in every cycle, or tiles."""
         core = self.spec.core
         flops = 2 * core.lanes * core.count * self.spec.clock_hz
         return Peaks(
-            matmul_flops_per_second=dict.fromkeys(kernels.STORAGE_BYTES, flops),
+            matmul_flops_per_second={
+                dtype: self._matmul_flops(flops, element_bytes)
+                for dtype, element_bytes in kernels.STORAGE_BYTES.items()
+            },
             vector_flops_per_second=flops,
             memory_bytes_per_second=self.spec.memory.bandwidth_bytes_per_second,
             on_chip_bytes=self._hierarchy.kept_bytes,
         )
+
+    def _matmul_flops(self, vector_flops: int, element_bytes: int) -> int:
+        core = self.spec.core
+        if core.tiles is None:
+            return vector_flops
+        return core.tiles.flops_per_cycle(element_bytes) * core.count * self.spec.clock_hz
 
     def memory_levels(self) -> tuple[MemoryLevel, ...]:
         """Return caches from the inside out, private ones of all cores together, then DRAM."""

@@ -111,11 +111,20 @@ class Programs:
         """Return the kernels' flavour for an element type."""
         return Flavour(dtype, self._lanes)
 
+    @property
+    def block_rows(self) -> int:
+        """Rows of C that one kernel call covers at most."""
+        return TILE_ROWS
+
+    def panels(self, m: int, n: int) -> tuple[Panel, ...]:
+        """Cut C [m, n] into what the kernels cover."""
+        return panels(m, n, self._lanes)
+
     def matmul(self, work: Product) -> Node:
         """Return a program that for each panel of B goes through all blocks of A."""
         nest: list[Node] = []
         rows_of_a = work.a.first
-        for panel in panels(work.m, work.n, self._lanes):
+        for panel in self.panels(work.m, work.n):
             nest.append(self._panel(panel, work, rows_of_a))
             nest.append(Repeat(self._panel(panel, work, work.a.again), panel.count - 1))
             rows_of_a = work.a.again
@@ -125,11 +134,13 @@ class Programs:
         calls: list[Node] = []
         b = work.b.first
         for rows, count in panel.row_blocks:
-            kernel = f"{rows}x{panel.tile_columns}"
-            calls.append(self._call(kernel, work, a, b))
-            calls.append(Repeat(self._call(kernel, work, a, work.b.again), count - 1))
+            calls.append(self._kernel(rows, panel, work, a, b))
+            calls.append(Repeat(self._kernel(rows, panel, work, a, work.b.again), count - 1))
             b = work.b.again
         return Chain(*calls)
+
+    def _kernel(self, rows: int, panel: Panel, work: Product, a: LineCost, b: LineCost) -> Node:
+        return self._call(f"{rows}x{panel.tile_columns}", work, a, b)
 
     def _call(self, kernel: str, work: Product, a: LineCost, b: LineCost) -> Node:
         key = (kernel, work.k, work.dtype, a, b, work.c)

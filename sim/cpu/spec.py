@@ -7,11 +7,24 @@ from typing import Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from sim.cpu.inorder import PipelineRules
+from sim.cpu.inorder_rules import PipelineRules
+from sim.cpu.tile_unit import TileUnitSpec
 from sim.memory.cache.spec import CacheLevelSpec, HierarchySpec
 from sim.memory.port import MemoryPort
 from sim.spec import MachineSpec, Strict
 from sim.units import Bytes
+
+
+class StagesSpec(Strict):
+    """The pipeline's stages by role; as many memory stages as the first cache's `hit_cycles`."""
+
+    fetch: int = Field(default=1, ge=1)
+    decode: int = Field(default=1, ge=1)
+    """The last one reads registers and issues."""
+    execute: int = Field(default=1, ge=1)
+    """The last one resolves branches."""
+    check: int = Field(default=0, ge=0)
+    """Between memory and write-back."""
 
 
 class CoreSpec(Strict):
@@ -28,6 +41,12 @@ class CoreSpec(Strict):
     """Whether fetches and data share one port: von Neumann; else Harvard."""
     prefetch: bool
     """Whether streams are fetched ahead, so that they cost bandwidth and not latency."""
+    stages: StagesSpec = StagesSpec()
+    """The classic five-stage pipeline unless given."""
+    issue_width: int = Field(default=1, ge=1)
+    """Instructions that each stage takes in a cycle, in order."""
+    tiles: TileUnitSpec | None = None
+    """A unit for products of tiles; without it the vector unit does them."""
 
 
 class CacheSpec(Strict):
@@ -37,7 +56,7 @@ class CacheSpec(Strict):
     line_bytes: Bytes
     ways: int = Field(ge=1)
     hit_cycles: int = Field(ge=1)
-    """Added to an access that gets this far; in L1 it is the pipeline's MEM cycle itself."""
+    """Added to an access that gets this far; in L1 these are the pipeline's memory stages."""
     bytes_per_cycle: int = Field(ge=1)
     """What one core, or all cores together where it is shared, can take out of it."""
     shared: bool = False
@@ -54,8 +73,8 @@ class CpuSpec(MachineSpec):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         levels = list(self.caches.values())
-        if levels[0].hit_cycles != 1 or levels[0].shared:
-            raise ValueError("the first cache must be private and hit in 1 cycle, the MEM stage")
+        if levels[0].shared:
+            raise ValueError("the first cache must be private: it is the pipeline's memory stages")
         if len({level.line_bytes for level in levels}) > 1:
             raise ValueError("caches must agree in line_bytes")
         _refuse_broken_sets(self)
@@ -73,8 +92,16 @@ class CpuSpec(MachineSpec):
     @property
     def rules(self) -> PipelineRules:
         """The pipeline's rules."""
+        core = self.core
         return PipelineRules(
-            forwarding=self.core.forwarding, shared_port=self.core.shared_memory_port
+            forwarding=core.forwarding,
+            shared_port=core.shared_memory_port,
+            fetch_stages=core.stages.fetch,
+            decode_stages=core.stages.decode,
+            execute_stages=core.stages.execute,
+            memory_stages=self.levels[0].hit_cycles,
+            check_stages=core.stages.check,
+            issue_width=core.issue_width,
         )
 
     @property

@@ -17,8 +17,8 @@ from itertools import count
 import numpy as np
 
 from sim.cpu import inorder_compiled as compiled
-from sim.cpu.inorder import PipelineRules, Step
 from sim.cpu.inorder_compiled import Ints
+from sim.cpu.inorder_rules import PipelineRules, Step
 from sim.cpu.isa import Instruction, Kind
 from sim.stalls import CycleStack, StallCause
 
@@ -39,8 +39,6 @@ CAUSE_ORDER = (
     StallCause.FILL_DRAIN,
 )
 """Causes in the compiled twin's order."""
-
-NO_STAMPS = np.zeros((0, 5, 3), dtype=np.int64)
 
 _numbers = count()
 
@@ -115,6 +113,8 @@ def step_table(steps: Sequence[Step]) -> Ints:
         row[compiled.MISS] = step.miss_cycles
         row[compiled.TO_DRAM] = step.missed_to is StallCause.DRAM
         row[compiled.TAKEN] = step.taken
+        row[compiled.UNIT] = step.unit
+        row[compiled.BUSY] = step.busy_cycles
     return table
 
 
@@ -127,10 +127,15 @@ def step_of(
     return Step(
         dest=instruction.dest,
         sources=instruction.sources,
-        latency_cycles=fp_latency_cycles if instruction.kind is Kind.FP else 1,
+        latency_cycles=instruction.latency_cycles
+        or (fp_latency_cycles if instruction.kind is Kind.FP else 1),
         accesses_memory=instruction.kind in (Kind.LOAD, Kind.STORE),
         result_from_memory=instruction.kind is Kind.LOAD,
         missed_to=line.cause,
+        branch=instruction.kind is Kind.BRANCH,
+        floating=instruction.kind is Kind.FP,
+        tile=instruction.kind is Kind.TILE,
+        busy_cycles=instruction.busy_cycles,
     )
 
 
@@ -178,20 +183,21 @@ class _Orbit:
 class Timeline:
     """Runs programs from pipeline states, each distinct piece of work once.
 
-    Models: the five-stage pipeline of `inorder` over whole programs; the first touch of each cache
+    Models: the in-order pipeline of `inorder` over whole programs; the first touch of each cache
     line of each stream of addresses.
     Ignores: conflicts between streams for a cache set (see `cache.Cache`).
     Source: period search as in uiCA (Abel and Reineke, ICS 2022), here with the state as proof.
     """
 
     def __init__(self, rules: PipelineRules, line_bytes: int) -> None:
-        self._rules = rules
+        self._rules = compiled.pack(rules)
+        self._no_stamps = compiled.no_stamps(rules)
         self._line_bytes = line_bytes
         self._states: list[Ints] = []
         self._numbers: dict[bytes, int] = {}
         self._done: dict[tuple[int, int], tuple[int, Ints]] = {}
         self._orbits: dict[tuple[int, int], _Orbit] = {}
-        self._empty = self._known(compiled.initial_state())
+        self._empty = self._known(compiled.initial_state(rules))
 
     def cost(self, program: Node) -> Ints:
         """Return the cost of a program that starts in an empty pipeline."""
@@ -216,13 +222,8 @@ class Timeline:
         table = segment.table
         compiled.touch_lines(segment.streams, after, self._line_bytes, segment.miss_cycles, table)
         cost = np.zeros(COST, dtype=np.int64)
-        rules = self._rules
         cost[CYCLES] = compiled.advance(
-            table,
-            after,
-            (rules.forwarding, rules.shared_port),
-            NO_STAMPS,
-            cost[LOST:EXTRAPOLATED],
+            table, after, self._rules, self._no_stamps, cost[LOST:EXTRAPOLATED]
         )
         cost[INSTRUCTIONS] = len(table)
         cost[LOADED] = segment.loaded_bytes
@@ -263,5 +264,5 @@ def stack_of(cost: Ints) -> CycleStack:
     """Return the CPI stack that a cost holds."""
     lost = cost[LOST:EXTRAPOLATED].tolist()
     return CycleStack(
-        busy=int(cost[INSTRUCTIONS]), stalls=dict(zip(CAUSE_ORDER, lost, strict=True))
+        busy=int(cost[CYCLES]) - sum(lost), stalls=dict(zip(CAUSE_ORDER, lost, strict=True))
     )

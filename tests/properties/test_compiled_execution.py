@@ -9,7 +9,8 @@ from sim.cpu import inorder_compiled as pipeline
 from sim.cpu.inorder import PipelineRules, Step, account, simulate
 from sim.cpu.riscv import OPERATIONS, Machine, assemble, execute
 from sim.cpu.riscv.compiled import CompiledMachine, CoreTiming
-from sim.cpu.riscv.operation import Kind
+from sim.cpu.riscv.compiled.timing import FLOATING
+from sim.cpu.riscv.operation import CONTROL_FLOW, Kind
 from sim.cpu.steady import CAUSE_ORDER, step_table
 from sim.memory.cache.hierarchy import CacheHierarchy
 from sim.memory.cache.spec import hierarchy
@@ -135,7 +136,13 @@ LEVELS = (
 def timing(draw):
     levels = LEVELS[: draw(st.integers(1, 2))]
     return CoreTiming(
-        rules=PipelineRules(forwarding=draw(st.booleans()), shared_port=draw(st.booleans())),
+        rules=PipelineRules(
+            forwarding=draw(st.booleans()),
+            shared_port=draw(st.booleans()),
+            fetch_stages=draw(st.integers(1, 2)),
+            memory_stages=draw(st.integers(1, 2)),
+            issue_width=draw(st.integers(1, 2)),
+        ),
         caches=hierarchy(*levels),
         latency_cycles={Kind.FLOAT: 4, Kind.FLOAT_MULTIPLY: 5, Kind.MULTIPLY: 3},
         miss_cycles=(0, *(7,) * (len(levels) - 1), 30),
@@ -168,6 +175,8 @@ def steps_of(built, core):
                 miss_cycles=cycles,
                 missed_to=cause,
                 taken=bool(taken),
+                branch=kind in CONTROL_FLOW,
+                floating=kind in FLOATING,
             )
         )
     return steps, caches.counts
@@ -180,12 +189,11 @@ def test_a_compiled_run_takes_the_cycles_of_the_simpy_core_behind_the_readable_c
     machine = CompiledMachine(built, timing=core)
     (section,) = machine.run()
     assert machine.cache_counts == counts
-    expected = account(steps, simulate(steps, core.rules))
+    expected = account(steps, simulate(steps, core.rules), core.rules)
     assert section.stack == expected
     lost = np.zeros(pipeline.CAUSES, dtype=np.int64)
-    rules = (core.rules.forwarding, core.rules.shared_port)
-    stamps = np.zeros((0, 5, 3), dtype=np.int64)
-    cycles = pipeline.advance(step_table(steps), pipeline.initial_state(), rules, stamps, lost)
+    state, stamps = pipeline.initial_state(core.rules), pipeline.no_stamps(core.rules)
+    cycles = pipeline.advance(step_table(steps), state, pipeline.pack(core.rules), stamps, lost)
     assert section.stack.total == cycles
     assert [expected.stalls.get(cause, 0) for cause in CAUSE_ORDER] == lost.tolist()
 

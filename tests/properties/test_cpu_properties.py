@@ -24,22 +24,36 @@ from sim.cpu.steady import (
 )
 from sim.stalls import StallCause
 
-rules = st.builds(PipelineRules, forwarding=st.booleans(), shared_port=st.booleans())
+rules = st.builds(
+    PipelineRules,
+    forwarding=st.booleans(),
+    shared_port=st.booleans(),
+    fetch_stages=st.integers(1, 3),
+    decode_stages=st.integers(1, 3),
+    execute_stages=st.integers(1, 3),
+    memory_stages=st.integers(1, 3),
+    check_stages=st.integers(0, 2),
+    issue_width=st.integers(1, 4),
+)
 
 
 @st.composite
 def step(draw):
-    kind = draw(st.sampled_from(["alu", "fp", "load", "store", "branch"]))
+    kind = draw(st.sampled_from(["alu", "fp", "tile", "load", "store", "branch"]))
     accesses = kind in ("load", "store")
     return Step(
-        dest=draw(st.integers(1, 4)) if kind in ("alu", "fp", "load") else None,
+        dest=draw(st.integers(1, 4)) if kind in ("alu", "fp", "tile", "load") else None,
         sources=tuple(draw(st.lists(st.integers(1, 4), max_size=3))),
-        latency_cycles=draw(st.integers(2, 6)) if kind == "fp" else 1,
+        latency_cycles=draw(st.integers(2, 6)) if kind in ("fp", "tile") else 1,
         accesses_memory=accesses,
         result_from_memory=kind == "load",
         miss_cycles=draw(st.sampled_from([0, 0, 1, 9])) if accesses else 0,
         missed_to=draw(st.sampled_from([StallCause.CACHE, StallCause.DRAM])),
         taken=kind == "branch" and draw(st.booleans()),
+        branch=kind == "branch",
+        floating=kind == "fp",
+        tile=kind == "tile",
+        busy_cycles=draw(st.integers(1, 5)) if kind == "tile" or accesses else 1,
     )
 
 
@@ -47,10 +61,9 @@ steps = st.lists(step(), min_size=1, max_size=40)
 
 
 def run_compiled(program, rule, state):
-    stamps = np.zeros((len(program), 5, 3), dtype=np.int64)
+    stamps = np.zeros((len(program), rule.write + 1, 3), dtype=np.int64)
     lost = np.zeros(compiled.CAUSES, dtype=np.int64)
-    flags = (rule.forwarding, rule.shared_port)
-    cycles = compiled.advance(step_table(program), state, flags, stamps, lost)
+    cycles = compiled.advance(step_table(program), state, compiled.pack(rule), stamps, lost)
     return int(cycles), stamps, lost
 
 
@@ -58,19 +71,19 @@ def run_compiled(program, rule, state):
 @settings(deadline=None, max_examples=150)
 def test_the_compiled_core_gives_every_stamp_and_every_stall_of_the_simpy_core(program, rule):
     reference = simulate(program, rule)
-    cycles, stamps, lost = run_compiled(program, rule, compiled.initial_state())
+    cycles, stamps, lost = run_compiled(program, rule, compiled.initial_state(rule))
     assert (stamps == reference).all()
-    stack = account(program, reference)
+    stack = account(program, reference, rule)
     assert cycles == stack.total
     assert [stack.stalls.get(cause, 0) for cause in CAUSE_ORDER] == lost.tolist()
-    assert stack.stalls[StallCause.FILL_DRAIN] == 4
+    assert stack.stalls[StallCause.FILL_DRAIN] == rule.write
 
 
 @given(program=steps, rule=rules, cuts=st.sets(st.integers(1, 39), max_size=5))
 @settings(deadline=None, max_examples=150)
 def test_a_program_run_piece_by_piece_takes_as_long_as_at_once(program, rule, cuts):
-    whole, _, lost = run_compiled(program, rule, compiled.initial_state())
-    state = compiled.initial_state()
+    whole, _, lost = run_compiled(program, rule, compiled.initial_state(rule))
+    state = compiled.initial_state(rule)
     edges = sorted({0, len(program), *(cut for cut in cuts if cut < len(program))})
     pieces = [run_compiled(program[a:b], rule, state) for a, b in pairwise(edges)]
     assert sum(cycles for cycles, _, _ in pieces) == whole
@@ -82,19 +95,13 @@ def test_a_program_run_piece_by_piece_takes_as_long_as_at_once(program, rule, cu
 def test_one_shared_port_is_never_faster_than_two(program, forwarding):
     one = PipelineRules(forwarding=forwarding, shared_port=True)
     two = PipelineRules(forwarding=forwarding, shared_port=False)
-    cycles = [run_compiled(program, r, compiled.initial_state())[0] for r in (one, two)]
+    cycles = [run_compiled(program, r, compiled.initial_state(r))[0] for r in (one, two)]
     assert cycles[0] >= cycles[1]
 
 
 def _cycles_with_and_without_forwarding(program, *, shared_port):
-    return tuple(
-        run_compiled(
-            program,
-            PipelineRules(forwarding=forwarding, shared_port=shared_port),
-            compiled.initial_state(),
-        )[0]
-        for forwarding in (True, False)
-    )
+    both = [PipelineRules(forwarding=f, shared_port=shared_port) for f in (True, False)]
+    return tuple(run_compiled(program, r, compiled.initial_state(r))[0] for r in both)
 
 
 @given(program=steps)

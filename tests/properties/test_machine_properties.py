@@ -112,6 +112,26 @@ RANDOM_MACHINES = {
         "memory.bandwidth_bytes_per_second": ["100 MB/s", "12.8 GB/s"],
         "memory.path_ticks": ["0 ns", "26.25 ns", "1 us"],
     },
+    "cpu-superpipelined": {
+        "core.forwarding": [True, False],
+        "core.shared_memory_port": [True, False],
+        "core.stages.fetch": [1, 3],
+        "core.stages.execute": [1, 2],
+        "caches.l1.hit_cycles": [1, 3],
+    },
+    "cpu-dual-issue": {
+        "core.issue_width": [1, 2, 4],
+        "core.lanes": [1, 8],
+        "core.shared_memory_port": [True, False],
+        "caches.l1.hit_cycles": [1, 3],
+    },
+    "cpu-matrix": {
+        "core.lanes": [1, 8],
+        "core.tiles.registers": [3, 5, 8],
+        "core.tiles.rows": [1, 5, 16],
+        "core.tiles.row_bytes": ["4 B", "20 B", "64 B"],
+        "caches.l1.bytes_per_cycle": [4, 128],
+    },
     "cpu-simd-8core": {
         "clock_hz": ["1 GHz", "3.3 GHz"],
         "core.count": [1, 3, 8],

@@ -63,7 +63,6 @@ REASONS = {
     "count": "several cores need `prefetch` and a shared last cache, which this machine has not",
     "prefetch": "goes with a shared last cache: two keys of a description, changed together",
     "shared": "goes with `prefetch`: two keys of a description, changed together",
-    "first hit": "the first cache's hit is the MEM stage itself: one cycle, or the file is refused",
     "first bandwidth": "one access of a core a cycle never takes more than the first cache gives",
     "hidden latency": "streams are fetched ahead into private caches, so only bandwidth is paid",
     "stores": "operations store no more than they load, so where both are 1 only loads bind",
@@ -102,9 +101,10 @@ def _vector_reason(vector: Mapping[str, Any], path: tuple[Any, ...]) -> str:
 def _cpu_reason(values: Mapping[str, Any], path: tuple[Any, ...]) -> str:
     core, caches = values["core"], list(values["caches"])
     if path[0] == "core":
-        return path[1] if path[1] == "prefetch" or not core["prefetch"] else ""
+        alone = path[1] == "count" and not core["prefetch"]
+        return path[1] if path[1] == "prefetch" or alone else ""
     if path[0] == "caches" and path[1] == caches[0]:
-        return {"hit_cycles": "first hit", "bytes_per_cycle": "first bandwidth"}.get(path[2], "")
+        return "first bandwidth" if path[2] == "bytes_per_cycle" else ""
     if path[0] == "caches" and path[2] == "hit_cycles" and path[1] != caches[-1]:
         return "hidden latency" if core["prefetch"] else ""
     return path[-1] if path[-1] == "shared" else ""

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from sim.cpu.inorder import STAGES, PipelineRules, account, simulate
+from sim.cpu.inorder import PipelineRules, account, simulate
 from sim.cpu.isa import parse
 from sim.cpu.steady import step_of
 from sim.stalls import CycleStack, StallCause
@@ -25,11 +25,11 @@ def steps(text, *, taken=(), fp_latency_cycles=4):
 
 
 def cycles(program, rules=FORWARDING):
-    return account(program, simulate(program, rules)).total
+    return account(program, simulate(program, rules), rules).total
 
 
 def stalls(program, rules=FORWARDING):
-    found = dict(account(program, simulate(program, rules)).stalls)
+    found = dict(account(program, simulate(program, rules), rules).stalls)
     assert found.pop(StallCause.FILL_DRAIN) == FILL
     return found
 
@@ -39,7 +39,7 @@ def diagram(program, rules):
     rows = []
     for stamps in simulate(program, rules):
         cells = ["  "] * int(stamps[0, 0])
-        for stage, (start, done, leave) in zip(STAGES, stamps.tolist(), strict=True):
+        for stage, (start, done, leave) in zip(rules.stage_names, stamps.tolist(), strict=True):
             cells += [stage] * (done - start) + ["-"] * (leave - done)
         rows.append(" ".join(cells).strip())
     return rows
@@ -49,7 +49,7 @@ def diagram(program, rules):
 def test_independent_instructions_take_one_cycle_each_after_four_to_fill(count):
     program = steps("addi t0, zero, 1;" * count)
     assert cycles(program) == count + FILL
-    assert account(program, simulate(program, FORWARDING)) == CycleStack(
+    assert account(program, simulate(program, FORWARDING), FORWARDING) == CycleStack(
         busy=count, stalls={StallCause.FILL_DRAIN: FILL}
     )
 

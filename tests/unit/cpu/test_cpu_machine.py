@@ -7,7 +7,8 @@ from sim.stalls import StallCause
 from workloads.trace import Family
 
 SINGLE = ("cpu-von-neumann", "cpu-harvard", "cpu-5stage")
-ALL = (*SINGLE, "cpu-simd-8core")
+LATER = ("cpu-superpipelined", "cpu-dual-issue", "cpu-simd", "cpu-matrix")
+ALL = (*SINGLE, *LATER, "cpu-simd-8core")
 DRAM_LINE_CYCLES = 66  # 60 ns of latency and 64 bytes at 94.6 % of 12.8 GB/s, at 1 GHz
 
 
@@ -149,6 +150,30 @@ def test_no_product_beats_the_multiply_adders_or_the_memory_bus(name, dims, dtyp
     assert lowered.main_cycles * peaks.memory_bytes_per_second >= moved * hertz
 
 
+@pytest.mark.parametrize("name", ["cpu-superpipelined", "cpu-dual-issue", "cpu-simd"])
+@pytest.mark.parametrize("dims", [(1, 40, 33), (7, 9, 20), (16, 64, 128)])
+def test_each_idea_on_top_of_five_stages_saves_seconds(name, dims):
+    later, five = (cpu(each) for each in (name, "cpu-5stage"))
+    cycles = [lower(each, matmul(*dims)).main_cycles for each in (later, five)]
+    assert cycles[0] * five.spec.clock_hz < cycles[1] * later.spec.clock_hz
+
+
+@pytest.mark.parametrize(
+    "core",
+    [
+        {"stages": {"fetch": 2}},
+        {"stages": {"decode": 2}},
+        {"stages": {"execute": 2}},
+        {"stages": {"check": 1}},
+    ],
+)
+def test_a_stage_more_of_any_role_costs_cycles_and_a_second_instruction_saves_some(core):
+    product = matmul(4, 9, 20)
+    five = lower(cpu("cpu-5stage"), product).main_cycles
+    assert lower(cpu("cpu-5stage", core=core), product).main_cycles > five
+    assert lower(cpu("cpu-5stage", core={"issue_width": 2}), product).main_cycles < five
+
+
 def test_the_same_case_gives_the_same_object_and_another_case_another():
     machine = cpu("cpu-5stage")
     product = matmul(4, 4, 4)
@@ -196,6 +221,9 @@ def test_operands_of_two_types_are_an_error():
         ("core", {"prefetch": True}, "`prefetch: true` goes with a last cache"),
         ("core", {"lanse": 4}, "key 'core.lanse': unknown; did you mean 'lanes'"),
         ("core", {"count": 0}, "core.count"),
+        ("core", {"issue_width": 0}, "core.issue_width"),
+        ("core", {"stages": {"fetch": 0}}, "core.stages.fetch"),
+        ("core", {"stages": {"fech": 2}}, "'core.stages.fech': unknown; did you mean 'fetch'"),
         ("memory", {"latency_ticks": "60 GB"}, "memory.latency_ticks"),
     ],
 )

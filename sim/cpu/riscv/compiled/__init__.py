@@ -1,4 +1,4 @@
-"""Compiled execution of RISC-V programs, with or without the time of a five-stage core."""
+"""Compiled execution of RISC-V programs, with or without the time of an in-order core."""
 
 from sim.cpu.riscv.compiled.core import CompiledMachine, Section
 from sim.cpu.riscv.compiled.timing import CoreTiming

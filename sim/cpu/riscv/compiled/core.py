@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sim.cpu import inorder_compiled as pipeline
+from sim.cpu.inorder_rules import PipelineRules
 from sim.cpu.riscv.compiled import loop, state
 from sim.cpu.riscv.compiled.codes import MARK, decode
 from sim.cpu.riscv.compiled.memory import FlatMemory
@@ -38,7 +39,6 @@ Ints = npt.NDArray[np.int64]
 
 BLOCK = 4096
 """Instructions between two passes of the pipeline: their rows stay in the host's caches."""
-_NO_STAMPS = np.zeros((0, 5, 3), dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +88,10 @@ class CompiledMachine:
         self._values = np.zeros(REGISTERS + 1, dtype=np.int64)
         self._values[SP] = STACK_TOP
         self._caches = timing.empty_caches() if timing else no_caches()
-        self._pipeline = pipeline.initial_state()
+        rules = timing.rules if timing else PipelineRules(forwarding=True, shared_port=False)
+        self._rules = pipeline.pack(rules)
+        self._pipeline = pipeline.initial_state(rules)
+        self._no_stamps = pipeline.no_stamps(rules)
         self._state = np.zeros(state.STATE, dtype=np.int64)
         self._state[state.HART_ID] = hart
         self.load(program, marks)
@@ -188,7 +191,7 @@ class CompiledMachine:
             self._handle(why)
         if begun is not None:
             address, instructions, cycles, lost = begun
-            cycles += self.vectors.drain(self._pipeline, lost)
+            cycles += self.vectors.drain(self._pipeline, self._rules, lost)
             sections.append(_section(address, instructions, cycles, lost))
         return tuple(sections)
 
@@ -198,8 +201,7 @@ class CompiledMachine:
         """Pass executed instructions through the pipeline."""
         address, instructions, cycles, lost = begun
         if self.timing is not None and done:
-            rules = (self.timing.rules.forwarding, self.timing.rules.shared_port)
-            cycles += self.vectors.advance(rows, self._pipeline, rules, _NO_STAMPS, lost)
+            cycles += self.vectors.advance(rows, self._pipeline, self._rules, self._no_stamps, lost)
         return address, instructions + done, cycles, lost
 
     def _handle(self, why: int) -> None:
@@ -278,7 +280,7 @@ class CompiledMachine:
 
 def _section(address: int, instructions: int, cycles: int, lost: Ints) -> Section:
     stalls: dict[StallCause, int] = dict(zip(CAUSE_ORDER, lost.tolist(), strict=True))
-    busy = instructions if cycles else 0
+    busy = cycles - int(lost.sum())
     return Section(
         address=address, instructions=instructions, stack=CycleStack(busy=busy, stalls=stalls)
     )

@@ -182,7 +182,7 @@ def run_block(  # noqa: C901, PLR0912, PLR0915, PLR0917 - one switch, kept in on
             break
         group, operation, following, taken = row[GROUP], row[CODE], at + 1, False
         if timed:
-            for column in range(COLUMNS):
+            for column in range(COLUMNS):  # whatever the pipeline must know
                 rows[np.uint64(done), column] = steps[np.uint64(at), column]
         if group in (LOAD, STORE, ATOMIC):
             # A load's only source is its base; a store's and an atomic's second.

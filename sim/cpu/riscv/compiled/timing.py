@@ -8,15 +8,15 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from sim.cpu import inorder_compiled as pipeline
-from sim.cpu.inorder import PipelineRules
+from sim.cpu.inorder_rules import PipelineRules, Step
 from sim.cpu.riscv.compiled.state import Caches
 from sim.cpu.riscv.compiled.vector_codes import LIKES, uses_vectors
-from sim.cpu.riscv.operation import MEMORY, Kind
+from sim.cpu.riscv.operation import CONTROL_FLOW, MEMORY, Kind
 from sim.cpu.riscv.program import Instruction, Program
 from sim.cpu.riscv.registers import ZERO
 from sim.cpu.riscv.vector.unit import VectorUnitSpec
 from sim.cpu.spec import CpuSpec
+from sim.cpu.steady import step_table
 from sim.errors import SpecError
 from sim.memory.cache.compiled_state import empty_frames, layout
 from sim.memory.cache.spec import CacheLevelSpec, HierarchySpec
@@ -30,7 +30,7 @@ FLOATING = (Kind.FLOAT, Kind.FLOAT_MULTIPLY, Kind.FLOAT_DIVIDE)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CoreTiming:
-    """A scalar in-order core as the five-stage pipeline takes it.
+    """A scalar in-order core as the pipeline takes it.
 
     Models: `inorder`'s pipeline, instruction by instruction; each access through set-associative
     caches, dirty lines that are driven out to main memory.
@@ -58,7 +58,7 @@ class CoreTiming:
         if core.count > 1 or core.lanes > 1 or core.prefetch:
             raise SpecError(
                 f"{spec.name}: programs are executed on one scalar core without prefetch; take "
-                "cpu-5stage, cpu-harvard or cpu-von-neumann"
+                "cpu-5stage, cpu-superpipelined, cpu-dual-issue, cpu-harvard or cpu-von-neumann"
             )
         line, dram = spec.line_bytes, spec.dram
         passed = np.cumsum([0, *(level.hit_cycles for level in spec.levels[1:])]).tolist()
@@ -73,21 +73,22 @@ class CoreTiming:
 
     def steps(self, program: Program) -> Ints:
         """Return what the pipeline knows of each instruction of a program."""
-        rows = [self._step(instruction) for instruction in program.instructions]
-        return np.array(rows, dtype=np.int64).reshape(len(rows), pipeline.COLUMNS)
+        return step_table([self._step(instruction) for instruction in program.instructions])
 
-    def _step(self, instruction: Instruction) -> Ints:
-        row = np.zeros(pipeline.COLUMNS, dtype=np.int64)
+    def _step(self, instruction: Instruction) -> Step:
         kind = instruction.operation.kind
-        row[pipeline.DEST] = -1 if instruction.dest is None else instruction.dest
         read = [source for source in instruction.sources if source != ZERO]
         if kind is Kind.VECTOR:
             read.append(ZERO)  # stands for the vector unit
-        row[pipeline.SOURCE : pipeline.SOURCE + 3] = (*read, -1, -1, -1)[:3]
-        row[pipeline.LATENCY] = self.latency_cycles.get(kind, 1)
-        row[pipeline.ACCESSES] = kind in MEMORY
-        row[pipeline.FROM_MEMORY] = kind in (Kind.LOAD, Kind.ATOMIC)
-        return row
+        return Step(
+            dest=instruction.dest,
+            sources=tuple(read),
+            latency_cycles=self.latency_cycles.get(kind, 1),
+            accesses_memory=kind in MEMORY,
+            result_from_memory=kind in (Kind.LOAD, Kind.ATOMIC),
+            branch=kind in CONTROL_FLOW,
+            floating=kind in FLOATING,
+        )
 
     def like_cycles(self) -> Ints:
         """Return cycles until a vector element's result is there, by the number of its kind."""

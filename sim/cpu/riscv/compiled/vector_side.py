@@ -8,6 +8,7 @@ from typing import NoReturn
 import numpy as np
 
 from sim.cpu import inorder_compiled as pipeline
+from sim.cpu.inorder_compiled import Rules
 from sim.cpu.riscv.compiled import state
 from sim.cpu.riscv.compiled.state import Ints, Vectors
 from sim.cpu.riscv.compiled.timing import CoreTiming
@@ -56,7 +57,7 @@ class VectorSide:
         self,
         rows: Ints,
         pipeline_state: Ints,
-        rules: tuple[bool, bool],
+        rules: Rules,
         stamps: Ints,
         lost: Ints,
     ) -> int:
@@ -71,9 +72,9 @@ class VectorSide:
             )
         )
 
-    def drain(self, pipeline_state: Ints, lost: Ints) -> int:
+    def drain(self, pipeline_state: Ints, rules: Rules, lost: Ints) -> int:
         """Return the cycles that the unit still works behind the last instruction."""
-        return int(drain(pipeline_state, lost, self._times)) if len(self._work) else 0
+        return int(drain(pipeline_state, rules, lost, self._times)) if len(self._work) else 0
 
     def element_bytes(self, instruction: Instruction) -> int:
         """Return the bytes of an element that a vector access moves."""

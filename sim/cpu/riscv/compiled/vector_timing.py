@@ -11,8 +11,19 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from sim.cpu import inorder_compiled as pipeline
-from sim.cpu.inorder_compiled import CACHE, DATA, DRAM, FILL, READY, STRUCTURAL, advance
+from sim.cpu.inorder_compiled import (
+    CACHE,
+    DATA,
+    DRAM,
+    FILL,
+    OFFSET,
+    PIPE,
+    READY,
+    REDIRECT,
+    STRUCTURAL,
+    Rules,
+    advance,
+)
 from sim.cpu.riscv.compiled.state import (
     CHAINS,
     LATENCY,
@@ -39,8 +50,6 @@ TIMES = BEGUN + 96
 _IDLE = -(2**40)
 UNIT_READY = READY
 """Ready time of x0, which no instruction waits for: vector instructions wait for the unit there."""
-_DECODED, _WRITTEN_BACK = 1, 4
-"""In a pipeline's state: when the last instruction left ID and WB."""
 
 
 def idle_unit() -> Ints:
@@ -107,7 +116,7 @@ def _pass(  # noqa: PLR0917 - one instruction, then what it passes through
     rows: Ints,
     work: Ints,
     state: Ints,
-    rules: tuple[bool, bool],
+    rules: Rules,
     stamps: Ints,
     lost: Ints,
     times: Ints,
@@ -121,10 +130,11 @@ def _pass(  # noqa: PLR0917 - one instruction, then what it passes through
         wanted, loaded = _operands(work, times, BEGUN if chains else DONE)
     structural = free >= wanted
     accepted = max(free, wanted)
-    state[UNIT_READY] = max(accepted, state[0])
+    state[UNIT_READY] = max(accepted, state[REDIRECT])
     before = lost[DATA]
     passed = advance(rows, state, rules, stamps, lost)
-    start = state[_DECODED] + passed
+    _, width, issue, _, _, _ = rules
+    start = state[PIPE + issue * width + width - 1] + passed
     if start == accepted:
         from_memory = work[PORT] == 1 if structural else loaded
         _charge(lost[DATA] - before, structural, from_memory, times, lost)
@@ -141,7 +151,7 @@ def advance_vectors(  # noqa: PLR0917 - as `advance`, with the unit's
     rows: Ints,
     work: Ints,
     state: Ints,
-    rules: tuple[bool, bool],
+    rules: Rules,
     stamps: Ints,
     lost: Ints,
     times: Ints,
@@ -166,16 +176,16 @@ def advance_vectors(  # noqa: PLR0917 - as `advance`, with the unit's
 
 
 @njit(cache=True)
-def drain(state: Ints, lost: Ints, times: Ints) -> Any:
+def drain(state: Ints, rules: Rules, lost: Ints, times: Ints) -> Any:
     """Return the cycles until the unit is idle, counted from the last WB, as lost at the end."""
     left = max(np.int64(0), times[FREE], times[FREE + 1])
     for register in range(32):
         left = max(left, times[DONE + register])
-    for place in range(READY):
-        state[place] -= left
-    state[_WRITTEN_BACK] = 0
-    for register in range(READY, pipeline.OFFSET):
-        state[register] = max(state[register] - left, state[0])
+    _, width, _, _, _, write = rules
+    for place in range(len(state)):
+        if not OFFSET <= place < PIPE:
+            state[place] -= left
+    state[PIPE + (write + 1) * width - 1] = 0
     lost[FILL] += left
     _shift(times, left)
     return left
