@@ -1,10 +1,10 @@
-"""A model's operations as RV64 programs, in assembly text: scalar float32, one token a pass."""
+"""A model's operations as RV64 programs, in assembly text: scalar float32."""
 
 from __future__ import annotations
 
 from importlib.resources import files
 
-NAMES = ("matmul", "exp", "softmax", "rmsnorm", "rope", "elementwise", "layernorm", "move")
+NAMES = ("matmul", "gemm", "exp", "softmax", "rmsnorm", "rope", "elementwise", "layernorm", "move")
 
 
 def kernel_text() -> str:
