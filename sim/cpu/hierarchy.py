@@ -9,7 +9,7 @@ from sim.cpu.spec import CpuSpec
 from sim.cpu.steady import LineCost
 from sim.memory.residency import Residency
 from sim.stalls import StallCause
-from workloads.trace import Access, Family, Op, Role, Trace
+from workloads.trace import Access, Family, Op, Role, Tensor, Trace
 
 L1 = 0
 """Index of the innermost cache; main memory's index is the number of caches."""
@@ -80,15 +80,28 @@ class Hierarchy:
         spilled = access.bytes if access.bytes > self.kept_bytes else 0
         return Operand(found.bytes, found.level, found.from_dram_bytes, spilled)
 
+    def data(self, name: str, count: int) -> Operand:
+        """Look up what a kernel has of its own, `count` bytes, and leave it there."""
+        tensor = Tensor(
+            name=name, role=Role.ACTIVATION, shape=(count,), dtype="int8", address=0
+        )
+        return self._of_tensor(tensor, None, count)
+
     def _look(self, trace: Trace, access: Access, layer: int | None, *, scattered: bool) -> Operand:
-        tensor = trace.tensors[access.tensor]
+        return self._of_tensor(
+            trace.tensors[access.tensor], layer, access.bytes, scattered=scattered
+        )
+
+    def _of_tensor(
+        self, tensor: Tensor, layer: int | None, count: int, *, scattered: bool = False
+    ) -> Operand:
         level, most = self.dram, 0
         for index, residency in reversed(self._kept):
-            held = residency.read(tensor, layer, access.bytes, scattered=scattered)
+            held = residency.read(tensor, layer, count, scattered=scattered)
             most = max(most, held)
-            if held == access.bytes:
+            if held == count:
                 level = index
-        return Operand(access.bytes, level, access.bytes - most)
+        return Operand(count, level, count - most)
 
     def reuse_level(self, footprint_bytes: int) -> int:
         """Return the innermost level from which a loop that touches so much can read again."""

@@ -125,6 +125,9 @@ class Instruction:
     bytes: int = 0
     """Bytes loaded or stored."""
     immediate: int = 0
+    step_bytes: int | None = None
+    """By which it moves the pointer that it writes, where a kernel's text alone does not say; 0
+    points it elsewhere."""
 
     @property
     def steps_base(self) -> bool:

@@ -138,6 +138,8 @@ def _stream(instruction: Instruction) -> tuple[int, int, int, int, int]:
     """Return base, offset, bytes, register moved on and by how much, as `touch_lines` says."""
     if instruction.base is not None:
         return instruction.base, instruction.offset, instruction.bytes, -1, 0
+    if instruction.step_bytes is not None and instruction.dest is not None:
+        return -1, 0, 0, instruction.dest, instruction.step_bytes
     if instruction.steps_base and instruction.dest is not None:
         return -1, 0, 0, instruction.dest, instruction.immediate
     if instruction.mnemonic == "mv" and instruction.dest is not None:

@@ -31,6 +31,7 @@ gemm_pack_next:
     fsw     f3, 12(a1)
     addi    a1, a1, 16
     bne     t0, t4, gemm_pack_next
+gemm_pack_more:
     addi    a2, a2, -1
     bnez    a2, gemm_pack_group
 gemm_pack_end:
@@ -58,6 +59,7 @@ gemm_panel:
 gemm_tile:
     mv      t3, a1
     beqz    t0, gemm_zero
+gemm_load:
     mv      t4, t6
     flw     f0, 0(t4)
     flw     f1, 4(t4)
@@ -147,6 +149,7 @@ gemm_store:
     add     t6, t6, a7          # the next tile
     addi    t5, t5, -1
     bnez    t5, gemm_tile
+gemm_next:
     add     a1, a1, a6
     addi    a2, a2, 16
     addi    a4, a4, -1

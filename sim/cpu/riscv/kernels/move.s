@@ -16,6 +16,7 @@ embedding_element:
     fsw     f0, 0(a2)
     addi    a2, a2, 4
     bne     t0, t1, embedding_element
+embedding_next:
     addi    a0, a0, 8
     addi    a3, a3, -1
     bnez    a3, embedding_token

@@ -33,6 +33,7 @@ rope_pair:
     add     t5, t5, a6
     add     a5, a5, a6
     bne     t2, t1, rope_pair
+rope_next:
     add     a0, a0, t0
     add     a1, a1, t0
     addi    a4, a4, -1
