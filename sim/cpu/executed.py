@@ -7,10 +7,10 @@ operand, whose lines cost what the caches say.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
-from sim.cpu.hierarchy import Hierarchy, Operand
+from sim.cpu.hierarchy import L1, Hierarchy, Operand
 from sim.cpu.kernel_code import Cut
 from sim.cpu.kernel_trees import KernelTrees, Placed, Sources
 from sim.cpu.plan import Operands, Plan, Share, Walk
@@ -110,6 +110,11 @@ class ExecutedKernels:
             return (found("packed", rows * min(op.dims["k"], BLOCK_DEPTH) * FLOAT_BYTES),)
         return ()
 
+    def rows_level(self, op: Op) -> int:
+        """Return the level in which a product's rows stay while the weights stream by."""
+        panel = GROUP * op.dims["k"] * FLOAT_BYTES
+        return self._hierarchy.reuse_level(op.reads[0].bytes + 2 * panel)
+
     def phases(self, op: Op, trace: Trace) -> tuple[int, ...]:
         """Return where in a cache line each operand begins."""
         return tuple(
@@ -132,11 +137,7 @@ class ExecutedKernels:
         )
         costs = _Costs(self._hierarchy, op, operands)
         placed = [
-            Placed(
-                call=_within_line(call, self._line),
-                costs=costs.of(call),
-                line_bytes=self._line,
-            )
+            Placed(call=costs.within_line(call), costs=costs.of(call), line_bytes=self._line)
             for call in calls
         ]
         written = sum(access.bytes for access in op.writes)
@@ -151,12 +152,6 @@ class ExecutedKernels:
         return Plan(shares=(share,), choice=f"executed kernels: {shown}")
 
 
-def _within_line(call: Call, line_bytes: int) -> Call:
-    """Return the call with addresses as offsets within a line."""
-    places = tuple(p if isinstance(p, str) else p % line_bytes for p in call.places)
-    return Call(kernel=call.kernel, places=places, numbers=call.numbers, constant=call.constant)
-
-
 class _Costs:
     """What the operands' lines cost, call by call."""
 
@@ -167,6 +162,20 @@ class _Costs:
         self._seen: set[int] = set()
         self._tiled_until = [0] * (len(operands.reads) + len(operands.writes))
         self._again: dict[int, int] = {}
+        self._last_lines: set[int] = set()
+
+    def within_line(self, call: Call) -> Call:
+        """Return the call with addresses as offsets within a line, less a line if it is touched."""
+        line = self._hierarchy.spec.line_bytes
+        places: list[int | str] = []
+        for index, place in enumerate(call.places):
+            if isinstance(place, str):
+                places.append(place)
+                continue
+            touched = place // line in self._last_lines
+            places.append(place % line - (line if touched else 0))
+            self._last_lines.add((place + max(_walked_bytes(call, index), 1) - 1) // line)
+        return replace(call, places=tuple(places))
 
     def of(self, call: Call) -> tuple[Sources, ...]:
         """Return the costs by address, then those of the kernel's data."""
@@ -189,8 +198,7 @@ class _Costs:
         return (*first, *again)
 
     def _known(self, found: Operand) -> Sources:
-        cost = self._hierarchy.line_cost
-        return Sources(cost(found.level), cost(0))
+        return Sources(self._hierarchy.first_cost(found), self._hierarchy.line_cost(L1))
 
     def _place(self, call: Call, place: int, number: int) -> Sources:
         """Return the costs of an operand as one call walks it."""
@@ -198,7 +206,7 @@ class _Costs:
         found = (*self._operands.reads, *self._operands.writes)[number]
         cost = self._hierarchy.line_cost
         within = self._hierarchy.reuse_level(_footprint(call, self._op, self._hierarchy))
-        first = cost(found.level, spilled=number >= reads and found.spilled_bytes > 0)
+        first = self._hierarchy.first_cost(found)
         if place in self._seen or place < self._tiled_until[number]:
             level = self._hierarchy.reuse_level(self._between(call, number))
             first = cost(level)

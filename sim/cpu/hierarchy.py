@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sim.cpu.spec import CpuSpec
 from sim.cpu.steady import LineCost
@@ -27,6 +27,8 @@ class Operand:
     """How many no cache holds."""
     spilled_bytes: int = 0
     """Written bytes that are too many to stay in the last cache."""
+    in_l1_bytes: int = 0
+    """How many the innermost cache holds, where it keeps anything between operations."""
 
 
 class Hierarchy:
@@ -76,9 +78,12 @@ class Hierarchy:
         else:
             found = self._look(trace, access, layer, scattered=False)
         for _, residency in self._kept:
-            residency.write(tensor, layer, access.bytes, appended=appended)
+            stays = _stays(op, access.bytes, residency.capacity_bytes)
+            if stays < access.bytes:
+                residency.forget(tensor, layer)
+            residency.write(tensor, layer, stays, appended=appended)
         spilled = access.bytes if access.bytes > self.kept_bytes else 0
-        return Operand(found.bytes, found.level, found.from_dram_bytes, spilled)
+        return replace(found, spilled_bytes=spilled)
 
     def data(self, name: str, count: int) -> Operand:
         """Look up what a kernel has of its own, `count` bytes, and leave it there."""
@@ -95,13 +100,21 @@ class Hierarchy:
     def _of_tensor(
         self, tensor: Tensor, layer: int | None, count: int, *, scattered: bool = False
     ) -> Operand:
-        level, most = self.dram, 0
+        level, most, innermost = self.dram, 0, 0
         for index, residency in reversed(self._kept):
             held = residency.read(tensor, layer, count, scattered=scattered)
             most = max(most, held)
+            innermost = held if index == L1 else 0
             if held == count:
                 level = index
-        return Operand(count, level, count - most)
+        return Operand(count, level, count - most, in_l1_bytes=innermost)
+
+    def walked_again(self, trace: Trace, access: Access, layer: int | None, level: int) -> None:
+        """Make an operand the last one used in the caches from a level outwards."""
+        tensor = trace.tensors[access.tensor]
+        for index, residency in self._kept:
+            if index >= level:
+                residency.read(tensor, layer, access.bytes, scattered=False)
 
     def reuse_level(self, footprint_bytes: int) -> int:
         """Return the innermost level from which a loop that touches so much can read again."""
@@ -109,6 +122,12 @@ class Hierarchy:
             if footprint_bytes <= level.capacity_bytes:
                 return index
         return self.dram
+
+    def first_cost(self, found: Operand) -> LineCost:
+        """Return the cost of a line's first touch, on the average over what L1 holds of it."""
+        line = self.line_cost(found.level, spilled=found.spilled_bytes > 0)
+        missing = found.bytes - found.in_l1_bytes
+        return replace(line, cycles=-(-line.cycles * missing // max(found.bytes, 1)))
 
     def line_cost(self, level: int, *, spilled: bool = False) -> LineCost:
         """Return the cost of a line's first touch, beyond a hit in L1.
@@ -140,3 +159,12 @@ class Hierarchy:
         """Move on by layers that were proved to repeat."""
         for _, residency in self._kept:
             residency.skip_layers(count)
+
+
+def _stays(op: Op, written: int, capacity_bytes: int) -> int:
+    """Return how much of a result is still there when its operation ends.
+
+    Results are written evenly along the operation's other streams, which drive the oldest out.
+    """
+    streamed = op.bytes_read + op.bytes_written
+    return written if streamed <= capacity_bytes else written * capacity_bytes // streamed

@@ -125,9 +125,9 @@ class Instruction:
     bytes: int = 0
     """Bytes loaded or stored."""
     immediate: int = 0
-    step_bytes: int | None = None
-    """By which it moves the pointer that it writes, where a kernel's text alone does not say; 0
-    points it elsewhere."""
+    pointer: tuple[int, int] | None = None
+    """Register from which a pointer is made and the bytes added, where the text alone does not say;
+    (-1, 0) where it points elsewhere."""
 
     @property
     def steps_base(self) -> bool:

@@ -6,7 +6,7 @@ labels, and a tree in `kernel_trees` says how often.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 
 from sim.cpu import isa
@@ -37,6 +37,7 @@ _KINDS: Mapping[Kind, isa.Kind] = {
     Kind.FLOAT_DIVIDE: isa.Kind.FP,
 }
 _ALWAYS_TAKEN = (Kind.JUMP, Kind.INDIRECT)
+_ELSEWHERE = (-1, 0)
 _LINK = NUMBERS["t0"]
 """Written by the kernels' calls of `exp` and its constants."""
 
@@ -60,9 +61,8 @@ class Walker:
         self._program = kernel_program()
         self._strides = {NUMBERS[name]: stride for name, stride in strides.items()}
         self._cut = cut
-        body = list(self._until(self._program.symbols[kernel], Kind.INDIRECT))
-        self._pointers = frozenset(
-            each.sources[-1] for each in body if each.operation.kind in (Kind.LOAD, Kind.STORE)
+        self._pointers = _pointers(
+            list(self._until(self._program.symbols[kernel], Kind.INDIRECT))
         )
 
     def code(
@@ -114,21 +114,33 @@ class Walker:
                 return
 
     def _timed(self, instruction: Instruction) -> isa.Instruction:
-        return timed(instruction, self._step(instruction))
+        return timed(instruction, self._pointer(instruction))
 
-    def _step(self, instruction: Instruction) -> int | None:
-        """Bytes by which a pointer moves; 0 where it is set anew, None where it is none."""
+    def _pointer(self, instruction: Instruction) -> tuple[int, int] | None:
+        """From which register and how far a pointer is set; None where no pointer is."""
         dest = instruction.dest
-        if dest is None or dest not in self._pointers:
+        if dest not in self._pointers:
             return None
-        if instruction.mnemonic == "addi" and instruction.sources == (dest,):
-            return instruction.immediate
-        if instruction.mnemonic == "add" and instruction.sources[0] == dest:
-            return self._strides.get(instruction.sources[1], 0)
-        return 0
+        if instruction.mnemonic == "addi" and instruction.sources[0] in self._pointers:
+            return instruction.sources[0], instruction.immediate
+        if instruction.mnemonic == "add" and instruction.sources[1] in self._strides:
+            return instruction.sources[0], self._strides[instruction.sources[1]]
+        return _ELSEWHERE
 
 
-def timed(instruction: Instruction, step_bytes: int | None) -> isa.Instruction:
+def _pointers(body: Sequence[Instruction]) -> frozenset[int]:
+    """Return the registers that hold addresses of data, or that such are copied from."""
+    found = {
+        each.sources[-1] for each in body if each.operation.kind in (Kind.LOAD, Kind.STORE)
+    }
+    copies = [each for each in body if each.mnemonic in ("addi", "add")]
+    for each in (*copies, *copies):  # twice: a copy of a copy
+        if each.dest in found and each.sources[0] != ZERO:
+            found.add(each.sources[0])
+    return frozenset(found)
+
+
+def timed(instruction: Instruction, pointer: tuple[int, int] | None) -> isa.Instruction:
     """Return an instruction as the timing models take it."""
     operation = instruction.operation
     memory = operation.kind in (Kind.LOAD, Kind.STORE)
@@ -140,7 +152,7 @@ def timed(instruction: Instruction, step_bytes: int | None) -> isa.Instruction:
         base=instruction.sources[-1] if memory else None,
         offset=instruction.immediate if memory else 0,
         bytes=operation.bytes,
-        step_bytes=step_bytes,
+        pointer=pointer,
     )
 
 
@@ -148,8 +160,8 @@ def timed(instruction: Instruction, step_bytes: int | None) -> isa.Instruction:
 def preamble(call: Call) -> tuple[isa.Instruction, ...]:
     """Return the instructions that load a call's arguments, and the jump.
 
-    The addresses must be small, as offsets within a cache line: their lower parts then set the
-    pointers' phases.
+    The addresses must be offsets within a cache line, or that less a line: their lower parts then
+    set the pointers' phases, and a pointer that came from the line before has touched its own.
     """
     labels = [place for place in call.places if isinstance(place, str)]
     text = "\n".join([*call.lines(), f"{call.kernel}:", "nop"])
@@ -157,8 +169,8 @@ def preamble(call: Call) -> tuple[isa.Instruction, ...]:
     return tuple(timed(each, _phase(each)) for each in program.instructions[:-1])
 
 
-def _phase(instruction: Instruction) -> int | None:
+def _phase(instruction: Instruction) -> tuple[int, int] | None:
     dest = instruction.dest
     if dest is None or dest >= F or instruction.operation.kind is Kind.JUMP:
         return None
-    return instruction.immediate if instruction.sources == (dest,) else 0
+    return (dest, instruction.immediate) if instruction.sources == (dest,) else _ELSEWHERE

@@ -69,9 +69,7 @@ class KernelTrees:
         if placed not in self._nodes:
             call = placed.call
             tree, strides = TREES[call.kernel]
-            first = len(call.places)
-            held = {name: call.numbers[int(name[1:]) - first] for name in strides}
-            walker = Walker(call.kernel, held, self._cut)
+            walker = Walker(call.kernel, strides(*call.numbers), self._cut)
             self._nodes[placed] = Chain(
                 self._cut(preamble(call), {}, True),  # noqa: FBT003 - as Cut
                 *tree(walker, call.numbers, placed.costs, placed.line_bytes),
@@ -392,23 +390,40 @@ def _tiles(adds: bool) -> Callable[[Walker, Numbers, Costs, int], Nodes]:  # noq
 
 
 Tree = Callable[[Walker, Numbers, Costs, int], Nodes]
+Strides = Callable[..., Mapping[str, int]]
 
-TREES: Mapping[str, tuple[Tree, tuple[str, ...]]] = {
-    "embedding": (_embedding, ()),
-    "rmsnorm": (_rmsnorm, ()),
-    "layernorm": (_layernorm, ()),
-    "softmax": (_softmax, ()),
-    "rope": (_rope, ("a6", "a7")),
-    "argmax": (_argmax, ()),
-    "cache_append": (_one_loop("cache_append", "a0 a1"), ()),
-    "residual_add": (_one_loop("residual_add", "a0 a1 a2"), ()),
-    "swiglu": (_one_loop("swiglu", "a0 a1 a2"), ()),
-    "gelu": (_one_loop("gelu", "a0 a1"), ()),
-    "matmul_columns": (_columns, ("a5", "a6")),
-    "matmul_column": (_column, ("a5", "a6")),
-    "matmul_rows": (_rows, ("a5",)),
-    "gemm_pack": (_pack, ("a4",)),
-    "gemm_tiles": (_tiles(adds=False), ("a6", "a7")),
-    "gemm_tiles_add": (_tiles(adds=True), ("a6", "a7")),
+
+def _none(*_numbers: int) -> Mapping[str, int]:
+    return {}
+
+
+def _two(_count: int, _k: int, row: int, step: int) -> Mapping[str, int]:
+    return {"a5": row, "a6": step}
+
+
+def _of_tiles(_groups: int, _panels: int, _k: int, panel: int, row: int) -> Mapping[str, int]:  # noqa: PLR0917 - as the kernel's registers
+    return {"a6": panel, "a7": row}
+
+
+TREES: Mapping[str, tuple[Tree, Strides]] = {
+    "embedding": (_embedding, _none),
+    "rmsnorm": (_rmsnorm, _none),
+    "layernorm": (_layernorm, _none),
+    "softmax": (_softmax, _none),
+    "rope": (
+        _rope,
+        lambda _, pairs, step, apart: {"t0": 2 * FLOAT_BYTES * pairs, "a6": step, "a7": apart},
+    ),
+    "argmax": (_argmax, _none),
+    "cache_append": (_one_loop("cache_append", "a0 a1"), _none),
+    "residual_add": (_one_loop("residual_add", "a0 a1 a2"), _none),
+    "swiglu": (_one_loop("swiglu", "a0 a1 a2"), _none),
+    "gelu": (_one_loop("gelu", "a0 a1"), _none),
+    "matmul_columns": (_columns, _two),
+    "matmul_column": (_column, _two),
+    "matmul_rows": (_rows, lambda _groups, _k, row: {"a5": row}),
+    "gemm_pack": (_pack, lambda _groups, _k, row: {"a4": row}),
+    "gemm_tiles": (_tiles(adds=False), _of_tiles),
+    "gemm_tiles_add": (_tiles(adds=True), _of_tiles),
 }
-"""By kernel: its tree, and the registers that hold strides."""
+"""By kernel: its tree, and what its registers that are added to pointers hold, in bytes."""

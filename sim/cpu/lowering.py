@@ -68,8 +68,11 @@ class Lowering:
         """Look an operation's operands up in the caches, and leave them there."""
         hierarchy = self._hierarchy
         own = self._executed.runs(op, trace)
+        reads = tuple(hierarchy.read(trace, access, layer, op) for access in op.reads)
+        if own and op.kind == "matmul":
+            hierarchy.walked_again(trace, op.reads[0], layer, self._executed.rows_level(op))
         return Operands(
-            reads=tuple(hierarchy.read(trace, access, layer, op) for access in op.reads),
+            reads=reads,
             writes=tuple(hierarchy.write(trace, access, layer, op) for access in op.writes),
             data=self._executed.data(op) if own else (),
             phases=self._executed.phases(op, trace) if own else (),
