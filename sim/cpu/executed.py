@@ -159,7 +159,8 @@ class _Costs:
         self._hierarchy = hierarchy
         self._op = op
         self._operands = operands
-        self._seen: set[int] = set()
+        self._recent: dict[int | str, int] = {}
+        """Bytes that the last call walked from each address, in order of last use."""
         self._tiled_until = [0] * (len(operands.reads) + len(operands.writes))
         self._again: dict[int, int] = {}
         self._last_lines: set[int] = set()
@@ -180,15 +181,18 @@ class _Costs:
     def of(self, call: Call) -> tuple[Sources, ...]:
         """Return the costs by address, then those of the kernel's data."""
         data = [self._known(found) for found in self._operands.data]
-        if call.kernel.startswith("gemm"):
-            return tuple(
-                data[0] if isinstance(place, str) else self._place(call, place, place >> _APART)
-                for place in call.places
-            )
+        costs: list[Sources] = []
+        for index, place in enumerate(call.places):
+            if not isinstance(place, str):
+                costs.append(self._place(call, index, place))
+            elif call.kernel.startswith("gemm"):
+                costs.append(data[0])
+        for index, place in enumerate(call.places):
+            self._recent.pop(place, None)
+            self._recent[place] = _walked_bytes(call, index)
+        of_its_own = call.kernel == "rope" or call.kernel in _WITH_EXPONENTIALS
         labels = sum(isinstance(place, str) for place in call.places)
-        data *= labels or call.kernel in _WITH_EXPONENTIALS
-        placed = [self._place(call, p, p >> _APART) for p in call.places if isinstance(p, int)]
-        return (*placed, *data)
+        return (*costs, *(data * max(labels, 1) if of_its_own else ()))
 
     def walks(self) -> tuple[Walk, ...]:
         """Return the bytes that all calls so far take, and from where."""
@@ -200,39 +204,38 @@ class _Costs:
     def _known(self, found: Operand) -> Sources:
         return Sources(self._hierarchy.first_cost(found), self._hierarchy.line_cost(L1))
 
-    def _place(self, call: Call, place: int, number: int) -> Sources:
+    def _place(self, call: Call, index: int, place: int) -> Sources:
         """Return the costs of an operand as one call walks it."""
-        reads = len(self._operands.reads)
-        found = (*self._operands.reads, *self._operands.writes)[number]
-        cost = self._hierarchy.line_cost
-        within = self._hierarchy.reuse_level(_footprint(call, self._op, self._hierarchy))
-        first = self._hierarchy.first_cost(found)
-        if place in self._seen or place < self._tiled_until[number]:
-            level = self._hierarchy.reuse_level(self._between(call, number))
+        number = place >> _APART
+        cost, reuse_level = self._hierarchy.line_cost, self._hierarchy.reuse_level
+        within = reuse_level(_footprint(call, self._op, self._hierarchy))
+        first = self._hierarchy.first_cost(
+            (*self._operands.reads, *self._operands.writes)[number]
+        )
+        touched_since = self._touched_since(place, number)
+        if touched_since is not None:
+            walked = _walked_bytes(call, index)
+            level = reuse_level(touched_since + walked)
             first = cost(level)
-            self._count(level, _walked_bytes(call, call.places.index(place)))
-        self._count(within, _walked_again(call, call.places.index(place)))
-        self._seen.add(place)
-        if call.kernel.startswith("gemm"):
-            groups = call.numbers[0]
+            self._count(level, walked)
+        self._count(within, _walked_again(call, index))
+        if call.kernel.startswith("gemm") and number != 1:
+            rows = call.numbers[0] * GROUP
             row = call.numbers[2 if call.kernel == "gemm_pack" else 4]
-            if number != 1:
-                self._tiled_until[number] = max(
-                    self._tiled_until[number], place + groups * GROUP * row - row + 1
-                )
-            if call.kernel == "gemm_tiles_add" and number >= reads:
-                first = cost(self._hierarchy.reuse_level(self._between(call, number)))
+            self._tiled_until[number] = max(self._tiled_until[number], place + (rows - 1) * row + 1)
         return Sources(first, cost(within))
 
-    def _between(self, call: Call, number: int) -> int:
-        """Return the bytes that are touched before another call walks an operand again."""
-        op = self._op
-        if call.kernel.startswith("gemm_tiles"):
-            n, deep = op.dims["n"], call.numbers[2]
-            block = min(op.dims["m"], BLOCK_ROWS)
-            rows = block if number == 1 else op.dims["m"]
-            return FLOAT_BYTES * (deep * n + rows * (n + deep) + block * deep)
-        return (op.bytes_read + op.bytes_written) // op.dims.get("batch", 1)
+    def _touched_since(self, place: int, number: int) -> int | None:
+        """Return the bytes that calls touched since one walked an address; None if none did."""
+        if place in self._recent:
+            touched = 0
+            for other, count in reversed(self._recent.items()):
+                if other == place:
+                    return touched
+                touched += count
+        if place < self._tiled_until[number]:  # rows that tiles took together
+            return self._op.bytes_read + self._op.bytes_written
+        return None
 
     def _count(self, level: int, count: int) -> None:
         if count:
@@ -262,6 +265,9 @@ def _walked_bytes(call: Call, place: int) -> int:
     if call.kernel.startswith("gemm_tiles"):
         groups, panels, deep, *_ = call.numbers
         return FLOAT_BYTES * GROUP * (groups * deep, panels * deep, groups * panels * GROUP)[place]
+    if call.kernel == "gemm_pack":
+        groups, deep, _ = call.numbers
+        return FLOAT_BYTES * GROUP * groups * deep
     return 0
 
 

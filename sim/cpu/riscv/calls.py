@@ -18,10 +18,11 @@ from workloads.trace import Op
 
 GROUP = 4
 """Columns or rows that `matmul.s` and `gemm.s` take at a time."""
-BLOCK_ROWS, BLOCK_DEPTH = 32, 128
-"""Of A that `gemm.s` packs at a time: 16 KiB, half of a first-level cache of 32 KiB, as the sizing
-rule of Low et al., Analytical Modeling Is Enough for High-Performance BLIS, ACM TOMS 43(2), 2016,
-has it where there is one level of cache."""
+BLOCK_ROWS, BLOCK_DEPTH = 16, 128
+"""Of A that `gemm.s` packs at a time: 8 KiB, a quarter of a first-level cache of 32 KiB. What lies
+in few sets, as C's columns where its rows are a power of two apart, then has ways left, which is
+how Low et al. size blocks (Analytical Modeling Is Enough for High-Performance BLIS, ACM TOMS 43(2),
+2016)."""
 FLOAT_BYTES = 4
 
 

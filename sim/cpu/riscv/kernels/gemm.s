@@ -159,6 +159,6 @@ gemm_end:
 
 .data
 .align 6
-gemm_packed:                    # a block of A: 32 rows, k of 128
-    .zero 16384
+gemm_packed:                    # a block of A: 16 rows, k of 128
+    .zero 8192
 .text
