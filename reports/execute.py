@@ -1,10 +1,10 @@
 """A model's decode steps executed instruction by instruction, beside what the trace predicts.
 
 numpy takes in the prompt; then every instruction of each further pass is executed on a scalar
-RISC-V core. The machine model runs the same trace without values; their difference is its error,
-of which these are parts: it unrolls row kernels and counts a division as one instruction of the
-adder's latency, has the head's weight packed, finds lines by stream and not in sets, and begins the
-step with what the prefill left in the caches, where the program begins with empty ones.
+RISC-V core. The machine model runs the same trace without values, by the same kernels; their
+difference is its error, of which these are parts: it takes branches that values decide as
+`kernel_trees` says, finds lines by operand and not in sets, and begins the first step with what the
+prefill left in the caches, where the program begins with empty ones.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from sim.lowering import MachineModel
 from sim.memory.cache.counts import HierarchyCounts
 from sim.result import RunResult
 from sim.run import run
+from sim.scenario import Workload
 from sim.stalls import CycleStack
 from workloads import Generation, Model, ModelError, Role, Trace, generate, load_model
 from workloads.architectures.decoder_config import DecoderConfig
@@ -39,6 +40,8 @@ from workloads.architectures.registry import architecture_of
 
 STEP_LIMIT = 2_000_000_000
 """Instructions of one decode step after which it counts as endless."""
+PROGRAM_EXIT = "exit"
+"""What the instructions behind the last operation are called."""
 CLOSE = 1e-4
 """Largest difference of a logit to numpy's at which the two agree."""
 
@@ -159,12 +162,51 @@ class Executed:
         }
 
 
+class Executor:
+    """Executes the workloads of a scenario, and keeps what came of them."""
+
+    def __init__(self) -> None:
+        self.done: list[Executed] = []
+
+    def __call__(self, workload: Workload, machine: MachineModel) -> dict[str, float]:
+        """Execute all decode steps; SpecError for a workload that cannot be."""
+        plain = workload.batch == 1 and workload.dtype in (None, "float32")
+        if workload.prompt is None or workload.new_tokens < 2 or not plain:
+            raise SpecError(
+                "to execute, `workload:` needs a `prompt:`, `new_tokens: 2` or more (the first comes "
+                "from numpy's prefill), batch 1 and float32"
+            )
+        done = execute_model(
+            workload.model,
+            machine,
+            prompt=workload.prompt,
+            new_tokens=workload.new_tokens - 1,
+            max_context=workload.max_context,
+        )
+        self.done.append(done)
+        return {
+            "instructions": done.instructions,
+            "cycles": done.stack.total,
+            "wrong_tokens": sum(step.token != step.numpy_token for step in done.steps),
+            "logits_difference": max(step.logits_difference for step in done.steps),
+            "prediction_error": abs(done.error),
+            "worst_operation_error": max(
+                abs(op.error) for op in done.ops if op.name != PROGRAM_EXIT
+            ),
+        }
+
+
 def _plain(stack: CycleStack) -> dict[str, int]:
     return {"busy": stack.busy, **{str(cause): n for cause, n in stack.stalls.items()}}
 
 
 def execute_model(
-    name: str, machine: MachineModel, *, prompt: str | None, new_tokens: int
+    name: str,
+    machine: MachineModel,
+    *,
+    prompt: str | None,
+    new_tokens: int,
+    max_context: int | None = None,
 ) -> Executed:
     """Execute `new_tokens` decode steps after numpy's prefill, caches empty at first.
 
@@ -186,6 +228,7 @@ def execute_model(
         None if prompt is None else model.encode(prompt),
         prompt_tokens=DEFAULT_PROMPT_TOKENS if prompt is None else None,
         new_tokens=new_tokens + 1,
+        max_context=max_context,
     )
     session = _Session(generation, numbers, timing)
     steps = tuple(session.step(step) for step in range(1, new_tokens + 1))
@@ -310,7 +353,7 @@ def _shares(
     for built, sections in executed:
         for section in sections:
             at = built.ops.get(section.address)
-            stacks.setdefault("exit" if at is None else at.op.name, []).append(section)
+            stacks.setdefault(PROGRAM_EXIT if at is None else at.op.name, []).append(section)
     predicted: dict[str, list[CycleStack]] = {}
     for row in result.ops:
         if 1 <= row.step <= new_tokens:
