@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 
 from reports.traced import DEFAULT_PROMPT, DEFAULT_PROMPT_TOKENS
+from sim.cpu.riscv.calls import ModelNumbers
 from sim.cpu.riscv.compiled import CompiledMachine, CoreTiming, Section
 from sim.cpu.riscv.decode_step import (
     TEXT_BASE,
-    ModelNumbers,
     StepProgram,
     packed,
     packed_weights,
@@ -32,7 +32,6 @@ from sim.lowering import MachineModel
 from sim.memory.cache.counts import HierarchyCounts
 from sim.result import RunResult
 from sim.run import run
-from sim.scenario import Workload
 from sim.stalls import CycleStack
 from workloads import Generation, Model, ModelError, Role, Trace, generate, load_model
 from workloads.architectures.decoder_config import DecoderConfig
@@ -159,40 +158,6 @@ class Executed:
                 }
                 for op in self.ops
             ],
-        }
-
-
-class Executor:
-    """Executes the workloads of a scenario, and keeps what came of them."""
-
-    def __init__(self) -> None:
-        self.done: list[Executed] = []
-
-    def __call__(self, workload: Workload, machine: MachineModel) -> dict[str, float]:
-        """Execute all decode steps; SpecError for a workload that cannot be."""
-        plain = workload.batch == 1 and workload.dtype in (None, "float32")
-        if workload.prompt is None or workload.new_tokens < 2 or not plain:
-            raise SpecError(
-                "to execute, `workload:` needs a `prompt:`, `new_tokens: 2` or more (the first comes "
-                "from numpy's prefill), batch 1 and float32"
-            )
-        done = execute_model(
-            workload.model,
-            machine,
-            prompt=workload.prompt,
-            new_tokens=workload.new_tokens - 1,
-            max_context=workload.max_context,
-        )
-        self.done.append(done)
-        return {
-            "instructions": done.instructions,
-            "cycles": done.stack.total,
-            "wrong_tokens": sum(step.token != step.numpy_token for step in done.steps),
-            "logits_difference": max(step.logits_difference for step in done.steps),
-            "prediction_error": abs(done.error),
-            "worst_operation_error": max(
-                abs(op.error) for op in done.ops if op.name != PROGRAM_EXIT
-            ),
         }
 
 

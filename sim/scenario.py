@@ -13,8 +13,8 @@
 `sweep:` maps `workload.KEY` or `machine.DOTTED.KEY` to lists of values; every combination is run.
 An expectation's `at:` picks points of the sweep. Metrics are `PHASE.NAME`, with the names of
 `METRICS`, or `PHASE.share.CAUSE`: the share of the phase's cycles that were busy, idle or lost.
-With `execute: true` every decode step is also executed, instruction by instruction, on the machines,
-which must be scalar cores; `executed.NAME`, with the names of `EXECUTED`, says what came of it.
+With `execute: true` every decode step is also executed, instruction by instruction, on the
+machines, scalar cores; `executed.NAME`, with the names of `EXECUTED`, says what came of it.
 """
 
 from __future__ import annotations
@@ -226,9 +226,7 @@ def run_scenario(
         result = run(traces[workload], model)
         executed = executor(workload, model) if scenario.execute and executor else {}
         points.append(
-            ScenarioPoint(
-                parameters=parameters, machine=machine, result=result, executed=executed
-            )
+            ScenarioPoint(parameters=parameters, machine=machine, result=result, executed=executed)
         )
     checks = tuple(_outcome(expectation, points) for expectation in scenario.expect)
     return ScenarioOutcome(scenario=scenario, points=tuple(points), checks=checks)

@@ -39,7 +39,7 @@ def run(*, scenario: str, out: Path, as_json: bool, quiet: bool) -> int:
 
     Writes the table as CSV and JSON and a chart of tokens/s into --out.
     """
-    from reports.execute import Executor  # noqa: PLC0415 - start-up time
+    from reports.executor import Executor  # noqa: PLC0415 - start-up time
     from reports.output import json_text, output_folder  # noqa: PLC0415 - start-up time
     from reports.scenario_report import as_dict, write_scenario  # noqa: PLC0415 - start-up time
     from sim.scenario import load_scenario, run_scenario  # noqa: PLC0415 - start-up time

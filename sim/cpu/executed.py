@@ -12,7 +12,8 @@ from itertools import groupby
 
 from sim.cpu.hierarchy import L1, Hierarchy, Operand
 from sim.cpu.kernel_code import Cut
-from sim.cpu.kernel_trees import KernelTrees, Placed, Sources
+from sim.cpu.kernel_rows import Sources
+from sim.cpu.kernel_trees import KernelTrees, Placed
 from sim.cpu.plan import Operands, Plan, Share, Walk
 from sim.cpu.riscv.calls import (
     BLOCK_DEPTH,
@@ -142,8 +143,7 @@ class ExecutedKernels:
         ]
         written = sum(access.bytes for access in op.writes)
         kernels = [
-            f"{len(list(run))} {name}"
-            for name, run in groupby(calls, key=lambda call: call.kernel)
+            f"{len(list(run))} {name}" for name, run in groupby(calls, key=lambda call: call.kernel)
         ]
         shown = ", ".join(kernels[:4]) + (", ..." if len(kernels) > 4 else "")
         share = Share(
@@ -209,9 +209,7 @@ class _Costs:
         number = place >> _APART
         cost, reuse_level = self._hierarchy.line_cost, self._hierarchy.reuse_level
         within = reuse_level(_footprint(call, self._op, self._hierarchy))
-        first = self._hierarchy.first_cost(
-            (*self._operands.reads, *self._operands.writes)[number]
-        )
+        first = self._hierarchy.first_cost((*self._operands.reads, *self._operands.writes)[number])
         touched_since = self._touched_since(place, number)
         if touched_since is not None:
             walked = _walked_bytes(call, index)

@@ -87,9 +87,7 @@ class Hierarchy:
 
     def data(self, name: str, count: int) -> Operand:
         """Look up what a kernel has of its own, `count` bytes, and leave it there."""
-        tensor = Tensor(
-            name=name, role=Role.ACTIVATION, shape=(count,), dtype="int8", address=0
-        )
+        tensor = Tensor(name=name, role=Role.ACTIVATION, shape=(count,), dtype="int8", address=0)
         return self._of_tensor(tensor, None, count)
 
     def _look(self, trace: Trace, access: Access, layer: int | None, *, scattered: bool) -> Operand:

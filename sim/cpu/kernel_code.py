@@ -61,12 +61,15 @@ class Walker:
         self._program = kernel_program()
         self._strides = {NUMBERS[name]: stride for name, stride in strides.items()}
         self._cut = cut
-        self._pointers = _pointers(
-            list(self._until(self._program.symbols[kernel], Kind.INDIRECT))
-        )
+        self._pointers = _pointers(list(self._until(self._program.symbols[kernel], Kind.INDIRECT)))
 
     def code(
-        self, start: str, stop: str | None = None, lines: Lines | None = None, *, taken: bool = False
+        self,
+        start: str,
+        stop: str | None = None,
+        lines: Lines | None = None,
+        *,
+        taken: bool = False,
     ) -> Node:
         """Return the code from a label up to another, or up to the kernel's return.
 
@@ -95,7 +98,7 @@ class Walker:
         for instruction in piece:
             body.append(self._timed(instruction))
             if instruction.operation.kind in _ALWAYS_TAKEN:
-                yield self._cut(tuple(body), costs, True)  # noqa: FBT003 - as Cut
+                yield self._cut(tuple(body), costs, True)
                 body = []
                 if instruction.dest == _LINK:
                     called = instruction.address + instruction.immediate
@@ -130,9 +133,7 @@ class Walker:
 
 def _pointers(body: Sequence[Instruction]) -> frozenset[int]:
     """Return the registers that hold addresses of data, or that such are copied from."""
-    found = {
-        each.sources[-1] for each in body if each.operation.kind in (Kind.LOAD, Kind.STORE)
-    }
+    found = {each.sources[-1] for each in body if each.operation.kind in (Kind.LOAD, Kind.STORE)}
     copies = [each for each in body if each.mnemonic in ("addi", "add")]
     for each in (*copies, *copies):  # twice: a copy of a copy
         if each.dest in found and each.sources[0] != ZERO:

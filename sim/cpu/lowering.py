@@ -13,8 +13,9 @@ from dataclasses import replace
 from sim.cpu import kernels
 from sim.cpu.executed import ExecutedKernels
 from sim.cpu.hierarchy import Hierarchy, Operand
+from sim.cpu.kernel_rows import Sources
 from sim.cpu.plan import Operands, Plan, Share, Walk
-from sim.cpu.programs import TILE_ROWS, Product, Programs, RowWork, Sources, panels
+from sim.cpu.programs import TILE_ROWS, Product, Programs, RowWork, panels
 from sim.cpu.steady import LineCost
 from sim.errors import UnsupportedOpError
 from workloads.trace import Family, Op, Trace

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from sim.cpu import kernels
-from sim.cpu.kernel_trees import Sources
+from sim.cpu.kernel_rows import Sources
 from sim.cpu.kernels import Body, Flavour, Visit
 from sim.cpu.steady import Chain, LineCost, Node, Repeat, Segment
 
@@ -148,7 +148,7 @@ class Programs:
             )
         return self._segments[key]
 
-    def cut(self, body: Body, lines: dict[int, LineCost], taken: bool) -> Segment:  # noqa: FBT001 - as `kernel_code.Cut`
+    def cut(self, body: Body, lines: dict[int, LineCost], taken: bool) -> Segment:
         """Return the segment of a piece of an executed kernel."""
         used = {each.base for each in body}
         return self.segment(

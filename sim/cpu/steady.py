@@ -135,7 +135,7 @@ def step_of(
 
 
 def _stream(instruction: Instruction) -> tuple[int, int, int, int, int, int]:
-    """Return base, offset, bytes, register that is set, from which, plus what: see `touch_lines`."""
+    """Return base, offset, bytes, pointer that is set, from which, plus what: `touch_lines`."""
     if instruction.base is not None:
         return instruction.base, instruction.offset, instruction.bytes, -1, -1, 0
     if instruction.dest is not None:

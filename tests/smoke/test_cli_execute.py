@@ -5,7 +5,8 @@ import json
 import pytest
 
 from reports.execute import execute_model
-from sim.cpu.riscv.decode_step import ModelNumbers, step_program
+from sim.cpu.riscv.calls import ModelNumbers
+from sim.cpu.riscv.decode_step import step_program
 from sim.errors import TokenclockError
 from sim.machine import load_machine
 from sim.stalls import StallCause

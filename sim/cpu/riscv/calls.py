@@ -118,9 +118,7 @@ def _matmul(op: Op, places: Places, numbers: ModelNumbers) -> Iterator[Call]:
             yield from _row(at, weight, to, n, k, rest_only=row < tiled)
 
 
-def _row(  # noqa: PLR0917 - as the kernel's registers
-    x: int, weight: int, y: int, n: int, k: int, *, rest_only: bool
-) -> Iterator[Call]:
+def _row(x: int, weight: int, y: int, n: int, k: int, *, rest_only: bool) -> Iterator[Call]:
     """Multiply a row with a packed weight, or with its columns that no group of four covers."""
     groups, rest = divmod(n, GROUP)
     row, panel = FLOAT_BYTES * GROUP, FLOAT_BYTES * GROUP * k
@@ -237,9 +235,7 @@ def _elementwise(op: Op, places: Places, numbers: ModelNumbers) -> Iterator[Call
 
 
 def _argmax(op: Op, places: Places, numbers: ModelNumbers) -> Iterator[Call]:  # noqa: ARG001 - as all writers
-    yield Call(
-        kernel="argmax", places=tuple(places), numbers=(op.dims["rows"], op.dims["cols"])
-    )
+    yield Call(kernel="argmax", places=tuple(places), numbers=(op.dims["rows"], op.dims["cols"]))
 
 
 WRITERS: Mapping[str, Callable[[Op, Places, ModelNumbers], Iterator[Call]]] = {

@@ -270,9 +270,7 @@ def test_packed_and_blocked_tiles_are_numpys_product_and_touch_nothing_else(m, n
     a, b = drawn(seed, m, k), drawn(seed + 1, k, n)
     got = blocked(bench, a, b, blocks_of_rows=8, depth=4)
     rows, columns = m // 4 * 4, n // 4 * 4
-    np.testing.assert_allclose(
-        got[:rows, :columns], (a @ b)[:rows, :columns], rtol=1e-5, atol=1e-5
-    )
+    np.testing.assert_allclose(got[:rows, :columns], (a @ b)[:rows, :columns], rtol=1e-5, atol=1e-5)
     assert np.isnan(got[rows:]).all()
     assert np.isnan(got[:, columns:]).all()
 
