@@ -79,7 +79,7 @@ class ExecutedKernels:
         core = self._hierarchy.spec.core
         if core.count > 1 or core.lanes > 1 or core.prefetch or op.phase not in ANSWERING:
             return False
-        if op.kind not in WRITERS or len(op.writes) != 1 or trace.batch != 1:
+        if op.kind not in WRITERS or len(op.writes) != 1:
             return False
         typed = {trace.tensors[access.tensor].dtype for access in (*op.reads, *op.writes)}
         if op.dtype != "float32" or not typed <= {"float32", "int64"}:
@@ -90,7 +90,7 @@ class ExecutedKernels:
         if op.kind in _ONE_TOKEN:
             size = self._shape.head_size
             whole = size > 0 and (op.kind != "rope" or op.dims["elements"] % size == 0)
-            return op.phase is Phase.DECODE and whole
+            return op.phase is Phase.DECODE and trace.batch == 1 and whole
         if op.kind in _OF_ONE_SHAPE:
             return all(access.bytes == op.writes[0].bytes for access in op.reads)
         if op.kind == "matmul":
@@ -103,11 +103,11 @@ class ExecutedKernels:
         """Look up what the kernel has of its own, and leave it in the caches."""
         found = self._hierarchy.data
         if op.kind in _WITH_EXPONENTIALS:
-            return (found("exponentials", _TABLE_BYTES),)
+            return (found("exponentials", _TABLE_BYTES * (2 if op.kind == "gelu" else 1)),)
         if op.kind == "rope":
             return (found("angles", self._shape.head_size * FLOAT_BYTES),)
         if op.kind == "matmul" and op.dims["m"] >= GROUP:
-            rows = min(op.dims["m"] // GROUP * GROUP, BLOCK_ROWS)
+            rows = min(op.dims["m"] // GROUP * GROUP, BLOCK_ROWS)  # of the longest block
             return (found("packed", rows * min(op.dims["k"], BLOCK_DEPTH) * FLOAT_BYTES),)
         return ()
 
@@ -186,7 +186,8 @@ class _Costs:
             if not isinstance(place, str):
                 costs.append(self._place(call, index, place))
             elif call.kernel.startswith("gemm"):
-                costs.append(data[0])
+                known = place in self._recent
+                costs.append(Sources(data[0].again, data[0].again) if known else data[0])
         for index, place in enumerate(call.places):
             self._recent.pop(place, None)
             self._recent[place] = _walked_bytes(call, index)

@@ -124,6 +124,9 @@ class Walker:
         dest = instruction.dest
         if dest not in self._pointers:
             return None
+        before = (self._program.index_of(instruction.address) or 1) - 1
+        if self._program.instructions[before].mnemonic == "auipc":  # `la`, of two
+            return _ELSEWHERE
         if instruction.mnemonic == "addi" and instruction.sources[0] in self._pointers:
             return instruction.sources[0], instruction.immediate
         if instruction.mnemonic == "add" and instruction.sources[1] in self._strides:

@@ -44,10 +44,10 @@ argmax:
     beqz    a3, argmax_end
     slli    a3, a3, 2
 argmax_row:
+    flw     f0, 0(a0)           # the best so far
     add     t3, a0, a3          # end of the row
     mv      t1, a0
-    mv      t0, a0              # where the best so far stands
-    flw     f0, 0(a0)
+    mv      t0, a0              # where the best stands
     feq.s   t2, f0, f0
     beqz    t2, argmax_store
 argmax_next:
