@@ -30,7 +30,7 @@ from workloads.trace import ANSWERING, Family, Op, Phase, Role, Trace
 _APART = 40
 """Bits of an address below an operand's number."""
 _READS: Mapping[str, int] = {"embedding": 2, "rmsnorm": 2, "layernorm": 3, "softmax": 1, "rope": 1}
-_ONE_TOKEN = ("rope", "cache_append", "attention_scores", "softmax", "attention_mix")
+_ONE_TOKEN = ("rope", "attention_scores", "softmax", "attention_mix")
 """Kinds whose kernels take one token of one sequence, without a mask."""
 _OF_ONE_SHAPE = ("add", "swiglu", "gelu")
 _WITH_EXPONENTIALS = ("softmax", "swiglu", "gelu")
@@ -91,6 +91,8 @@ class ExecutedKernels:
             size = self._shape.head_size
             whole = size > 0 and (op.kind != "rope" or op.dims["elements"] % size == 0)
             return op.phase is Phase.DECODE and trace.batch == 1 and whole
+        if op.kind == "cache_append":
+            return trace.batch == 1  # positions one behind the other
         if op.kind in _OF_ONE_SHAPE:
             return all(access.bytes == op.writes[0].bytes for access in op.reads)
         if op.kind == "matmul":

@@ -37,7 +37,8 @@ class Hierarchy:
     Several cores' private caches keep nothing between operations, since the next one may split
     its work differently; what all cores share does.
 
-    Models: reuse between operations at tensor granularity, write-allocate, line costs by level.
+    Models: reuse between operations at tensor granularity, write-allocate, line costs by level; of
+    a result what the operation's own streams leave.
     Ignores: conflict misses; an operand that a level holds in part is walked at the cost of the
     next level that holds all of it (its traffic counts the missing bytes only).
     Source: Hennessy and Patterson, Computer Architecture, appendix B (average access time).

@@ -79,16 +79,21 @@ def with_a_model(trace):
     return replace(trace, blocks=(Block(ops=tuple(ops)),))
 
 
-def from_trace(trace, machine="cpu-5stage", **parts):
-    """The account of the one operation, as the machine model has it."""
+def program_of(trace, machine="cpu-5stage", **parts):
+    """A time line, and the program that the machine model makes of the one operation."""
     described = spec(machine, **parts)
     hierarchy, (op,) = Hierarchy(described), trace.blocks[0].ops
     lowering = Lowering(hierarchy)
     lowering.start(with_a_model(trace))
     plan = lowering.plan(op, lowering.find(op, None, trace), trace)
     assert plan.choice.startswith("executed kernels: ")
-    timeline = Timeline(described.rules, described.line_bytes)
-    return stack_of(timeline.cost(plan.shares[0].program))
+    return Timeline(described.rules, described.line_bytes), plan.shares[0].program
+
+
+def from_trace(trace, machine="cpu-5stage", **parts):
+    """The account of the one operation, as the machine model has it."""
+    timeline, program = program_of(trace, machine, **parts)
+    return stack_of(timeline.cost(program))
 
 
 def executed(trace, machine="cpu-5stage", *, values=None, **parts):

@@ -3,20 +3,18 @@
 import numpy as np
 import pytest
 from cpu_cases import l1
-from executed_cases import NUMBERS, executed, from_trace, one_op, product
+from executed_cases import NUMBERS, executed, from_trace, one_op, product, program_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sim.cpu.riscv.calls import calls_of
+from sim.cpu.steady import CYCLES, EXTRAPOLATED, Chain, Repeat, Segment
 from sim.errors import TokenclockError
 from workloads.trace import Family, Role
 
 MACHINES = ("cpu-von-neumann", "cpu-harvard", "cpu-5stage")
 ROOMY = {"caches": l1("1 MiB")}
 """Nothing is driven out, so that each line misses once in both."""
-RETURN_CYCLES = 2
-"""After an operation's last return, which the executed machine charges to the next one's first
-instruction, and the machine model, whose operations begin in an empty pipeline, as their fill."""
 A, W, C = Role.ACTIVATION, Role.WEIGHT, Role.KV_CACHE
 
 
@@ -152,13 +150,42 @@ def test_new_maxima_cost_argmax_four_instructions_each_and_nothing_else_differs(
 
 def test_a_kernel_that_does_not_exist_is_named_with_those_that_do():
     (op,) = elements("tanh", 4, 1).blocks[0].ops
-    with pytest.raises(TokenclockError, match="'tanh' has no kernel .*; there are embedding"):
+    with pytest.raises(TokenclockError, match=r"'tanh' has no kernel .*; there are embedding"):
         calls_of(op, (0, 64), NUMBERS)
 
 
 def test_rows_of_b_a_cache_apart_conflict_which_the_machine_model_does_not_see():
-    """Panels of k = 260 lie 4,160 bytes apart: in sets of 4 KiB their parts are one on the other."""
+    """Panels of k = 260 lie 4,160 bytes apart: in ways of 4 KiB one lies on the other."""
     trace = product(20, 32, 260)
     said, done = from_trace(trace), executed(trace)
     assert said.busy == done.busy
     assert 0.9 < said.total / done.total < 0.95
+
+
+def walked(node):
+    """Every segment that a program runs, one after another."""
+    if isinstance(node, Segment):
+        yield node
+    elif isinstance(node, Repeat):
+        for _ in range(node.times):
+            yield from walked(node.body)
+    else:
+        for part in node.parts:
+            yield from walked(part)
+
+
+@settings(deadline=None, max_examples=15)
+@given(trace=ANY_OPERATION, machine=st.sampled_from(MACHINES))
+def test_a_kernel_extrapolated_takes_exactly_as_long_as_walked_through(trace, machine):
+    timeline, program = program_of(trace, machine)
+    whole = timeline.cost(program)
+    brute, _ = program_of(trace, machine)
+    cost = brute.cost(Chain(*walked(program)))
+    np.testing.assert_array_equal(whole[:EXTRAPOLATED], cost[:EXTRAPOLATED])
+    assert cost[EXTRAPOLATED] == 0
+
+
+def test_a_long_product_is_extrapolated_for_the_most_part():
+    timeline, program = program_of(product(1, 256, 512))
+    cost = timeline.cost(program)
+    assert cost[EXTRAPOLATED] > 0.9 * cost[CYCLES]
