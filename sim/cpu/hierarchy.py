@@ -49,6 +49,7 @@ class Hierarchy:
         self.dram = len(spec.levels)
         """Main memory's level index."""
         self._kept: list[tuple[int, Residency]] = []
+        self._line_costs: dict[tuple[int, bool], LineCost] = {}
         self.clear()
 
     def clear(self) -> None:
@@ -135,6 +136,12 @@ class Hierarchy:
         `spilled` adds the write-back of a line that cannot stay. With prefetch a private cache
         costs its bandwidth, and what lies behind is paid where the cores contend for it.
         """
+        key = level, spilled
+        if key not in self._line_costs:
+            self._line_costs[key] = self._line_cost(level, spilled=spilled)
+        return self._line_costs[key]
+
+    def _line_cost(self, level: int, *, spilled: bool) -> LineCost:
         spec = self.spec
         line = spec.line_bytes
         if level == L1:

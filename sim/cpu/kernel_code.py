@@ -61,6 +61,7 @@ class Walker:
         self._program = kernel_program()
         self._strides = {NUMBERS[name]: stride for name, stride in strides.items()}
         self._cut = cut
+        self._made: dict[int, isa.Instruction] = {}
         self._pointers = _pointers(list(self._until(self._program.symbols[kernel], Kind.INDIRECT)))
 
     def code(
@@ -117,7 +118,10 @@ class Walker:
                 return
 
     def _timed(self, instruction: Instruction) -> isa.Instruction:
-        return timed(instruction, self._pointer(instruction))
+        address = instruction.address
+        if address not in self._made:
+            self._made[address] = timed(instruction, self._pointer(instruction))
+        return self._made[address]
 
     def _pointer(self, instruction: Instruction) -> tuple[int, int] | None:
         """From which register and how far a pointer is set; None where no pointer is."""

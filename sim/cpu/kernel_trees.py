@@ -84,6 +84,7 @@ class KernelTrees:
     def __init__(self, cut: Cut) -> None:
         self._cut = cut
         self._nodes: dict[Placed, Node] = {}
+        self._walkers: dict[tuple[str, tuple[tuple[str, int], ...]], Walker] = {}
 
     def program(self, calls: Sequence[Placed]) -> Node:
         """Return calls one after another; runs of the same call become one repetition."""
@@ -101,9 +102,15 @@ class KernelTrees:
         if placed not in self._nodes:
             call = placed.call
             tree, strides = TREES[call.kernel]
-            walker = Walker(call.kernel, strides(*call.numbers), self._cut)
+            walker = self._walker(call.kernel, strides(*call.numbers))
             self._nodes[placed] = Chain(
                 self._cut(preamble(call), {}, True),
                 *tree(walker, call.numbers, placed.costs, placed.line_bytes),
             )
         return self._nodes[placed]
+
+    def _walker(self, kernel: str, strides: Mapping[str, int]) -> Walker:
+        key = kernel, tuple(strides.items())
+        if key not in self._walkers:
+            self._walkers[key] = Walker(kernel, strides, self._cut)
+        return self._walkers[key]
