@@ -161,6 +161,8 @@ class _Costs:
         self._hierarchy = hierarchy
         self._op = op
         self._operands = operands
+        found = (*operands.reads, *operands.writes)
+        self._first = [hierarchy.first_cost(each) for each in found]
         self._recent: dict[int | str, int] = {}
         """Bytes that the last call walked from each address, in order of last use."""
         self._tiled_until = [0] * (len(operands.reads) + len(operands.writes))
@@ -212,7 +214,7 @@ class _Costs:
         number = place >> _APART
         cost, reuse_level = self._hierarchy.line_cost, self._hierarchy.reuse_level
         within = reuse_level(_footprint(call, self._op, self._hierarchy))
-        first = self._hierarchy.first_cost((*self._operands.reads, *self._operands.writes)[number])
+        first = self._first[number]
         touched_since = self._touched_since(place, number)
         if touched_since is not None:
             walked = _walked_bytes(call, index)

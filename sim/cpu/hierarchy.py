@@ -49,6 +49,7 @@ class Hierarchy:
         self.dram = len(spec.levels)
         """Main memory's level index."""
         self._kept: list[tuple[int, Residency]] = []
+        self._capacities = [level.capacity_bytes for level in spec.levels]
         self._line_costs: dict[tuple[int, bool], LineCost] = {}
         self.clear()
 
@@ -118,8 +119,8 @@ class Hierarchy:
 
     def reuse_level(self, footprint_bytes: int) -> int:
         """Return the innermost level from which a loop that touches so much can read again."""
-        for index, level in enumerate(self.spec.levels):
-            if footprint_bytes <= level.capacity_bytes:
+        for index, capacity in enumerate(self._capacities):
+            if footprint_bytes <= capacity:
                 return index
         return self.dram
 
