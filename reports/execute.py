@@ -1,10 +1,10 @@
 """A model's decode steps executed instruction by instruction, beside what the trace predicts.
 
 numpy takes in the prompt; then every instruction of each further pass is executed on a scalar
-RISC-V core. The machine model runs the same trace without values; their difference is its error,
-of which these are parts: it unrolls row kernels and counts a division as one instruction of the
-adder's latency, has the head's weight packed, finds lines by stream and not in sets, and begins the
-step with what the prefill left in the caches, where the program begins with empty ones.
+RISC-V core. The machine model runs the same trace without values, by the same kernels; their
+difference is its error, of which these are parts: it takes branches that values decide as
+`kernel_trees` says, finds lines by operand and not in sets, and begins the first step with what the
+prefill left in the caches, where the program begins with empty ones.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 
 from reports.traced import DEFAULT_PROMPT, DEFAULT_PROMPT_TOKENS
+from sim.cpu.riscv.calls import ModelNumbers
 from sim.cpu.riscv.compiled import CompiledMachine, CoreTiming, Section
 from sim.cpu.riscv.decode_step import (
     TEXT_BASE,
-    ModelNumbers,
     StepProgram,
     packed,
     packed_weights,
@@ -39,6 +39,8 @@ from workloads.architectures.registry import architecture_of
 
 STEP_LIMIT = 2_000_000_000
 """Instructions of one decode step after which it counts as endless."""
+PROGRAM_EXIT = "exit"
+"""What the instructions behind the last operation are called."""
 CLOSE = 1e-4
 """Largest difference of a logit to numpy's at which the two agree."""
 
@@ -164,7 +166,12 @@ def _plain(stack: CycleStack) -> dict[str, int]:
 
 
 def execute_model(
-    name: str, machine: MachineModel, *, prompt: str | None, new_tokens: int
+    name: str,
+    machine: MachineModel,
+    *,
+    prompt: str | None,
+    new_tokens: int,
+    max_context: int | None = None,
 ) -> Executed:
     """Execute `new_tokens` decode steps after numpy's prefill, caches empty at first.
 
@@ -186,6 +193,7 @@ def execute_model(
         None if prompt is None else model.encode(prompt),
         prompt_tokens=DEFAULT_PROMPT_TOKENS if prompt is None else None,
         new_tokens=new_tokens + 1,
+        max_context=max_context,
     )
     session = _Session(generation, numbers, timing)
     steps = tuple(session.step(step) for step in range(1, new_tokens + 1))
@@ -310,7 +318,7 @@ def _shares(
     for built, sections in executed:
         for section in sections:
             at = built.ops.get(section.address)
-            stacks.setdefault("exit" if at is None else at.op.name, []).append(section)
+            stacks.setdefault(PROGRAM_EXIT if at is None else at.op.name, []).append(section)
     predicted: dict[str, list[CycleStack]] = {}
     for row in result.ops:
         if 1 <= row.step <= new_tokens:

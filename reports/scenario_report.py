@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from matplotlib import rc_context
 from reports import tables
 from reports.charts.style import RC, png_bytes, svg_text
 from reports.charts.sweep import SweepPoint, sweep
+from reports.execute import Executed
 from reports.output import json_text
 from sim.scenario import ScenarioOutcome
 
@@ -27,6 +29,10 @@ POINT_COLUMNS = (
     "bound_share",
     "nearest_limit",
     "nearest_limit_cycles",
+    "run_simulated_share",
+    "run_replayed_share",
+    "run_extrapolated_share",
+    "run_extrapolation_error_bound",
     "result_digest",
 )
 
@@ -47,8 +53,9 @@ def short_name(key: str) -> str:
     return key.partition(".")[2] or key
 
 
-def as_dict(outcome: ScenarioOutcome) -> dict[str, Any]:
-    """Plain values for JSON."""
+def as_dict(outcome: ScenarioOutcome, executed: Sequence[Executed] = ()) -> dict[str, Any]:
+    """Plain values for JSON; what was executed stands under `executed`, where anything was."""
+    steps = {"executed": [done.as_dict() for done in executed]} if executed else {}
     return {
         "scenario": outcome.scenario.name,
         "question": outcome.scenario.question,
@@ -58,10 +65,13 @@ def as_dict(outcome: ScenarioOutcome) -> dict[str, Any]:
             {"claim": check.text, "passed": check.passed, "detail": check.detail}
             for check in outcome.checks
         ],
+        **steps,
     }
 
 
-def write_scenario(outcome: ScenarioOutcome, folder: Path) -> None:
+def write_scenario(
+    outcome: ScenarioOutcome, folder: Path, executed: Sequence[Executed] = ()
+) -> None:
     """Write NAME.csv, NAME.json, NAME.png and NAME.svg into a folder that exists."""
     name = outcome.scenario.name
     points = [
@@ -74,6 +84,6 @@ def write_scenario(outcome: ScenarioOutcome, folder: Path) -> None:
     with rc_context(RC):
         figure = sweep(points)
     (folder / f"{name}.csv").write_text(tables.csv_text(point_table(outcome)), encoding="utf-8")
-    (folder / f"{name}.json").write_text(json_text(as_dict(outcome)), encoding="utf-8")
+    (folder / f"{name}.json").write_text(json_text(as_dict(outcome, executed)), encoding="utf-8")
     (folder / f"{name}.png").write_bytes(png_bytes(figure))
     (folder / f"{name}.svg").write_text(svg_text(figure), encoding="utf-8")

@@ -223,6 +223,7 @@ def _summary_row(result: RunResult, phase: PhaseRow) -> dict[str, Any]:
         "run_simulated_share": result.shares.simulated_cycles / total,
         "run_replayed_share": result.shares.replayed_cycles / total,
         "run_extrapolated_share": result.shares.extrapolated_cycles / total,
+        "run_extrapolation_error_bound": result.shares.error_bound_cycles / total,
         "result_digest": result.digest(),
     }
 

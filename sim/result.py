@@ -32,6 +32,15 @@ class Shares:
         """All cycles."""
         return self.simulated_cycles + self.replayed_cycles + self.extrapolated_cycles
 
+    @property
+    def error_bound_cycles(self) -> int:
+        """By how much replay and extrapolation can be off from simulating all: not at all.
+
+        A machine may only repeat what starts from a state that it has had before, with all that
+        its future depends on in the state; tests hold that equal to brute force.
+        """
+        return 0
+
     def __add__(self, other: Shares) -> Shares:
         return Shares(
             simulated_cycles=self.simulated_cycles + other.simulated_cycles,

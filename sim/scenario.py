@@ -13,13 +13,15 @@
 `sweep:` maps `workload.KEY` or `machine.DOTTED.KEY` to lists of values; every combination is run.
 An expectation's `at:` picks points of the sweep. Metrics are `PHASE.NAME`, with the names of
 `METRICS`, or `PHASE.share.CAUSE`: the share of the phase's cycles that were busy, idle or lost.
+With `execute: true` every decode step is also executed, instruction by instruction, on the
+machines, scalar cores; `executed.NAME`, with the names of `EXECUTED`, says what came of it.
 """
 
 from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
 from typing import Any, Literal
@@ -27,6 +29,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from sim.errors import SpecError, did_you_mean
+from sim.lowering import MachineModel
 from sim.machine import load_machine, machine_names
 from sim.result import PhaseRow, RunResult
 from sim.run import run
@@ -49,6 +52,16 @@ METRICS: dict[str, Callable[[PhaseRow], float | str]] = {
     "binds": lambda row: row.binds,
 }
 
+EXECUTED = {
+    "instructions": "executed in all decode steps",
+    "cycles": "of those, on the executed machine",
+    "wrong_tokens": "that are not numpy's",
+    "logits_difference": "largest absolute difference to numpy's",
+    "prediction_error": "of the cycles from the trace, without sign, as a share of the executed",
+    "worst_operation_error": "the same of the operation with the largest",
+}
+"""Metrics of executed decode steps, and what they are."""
+
 RELATIONS: dict[str, Callable[[Any, Any], bool]] = {
     "<": operator.lt,
     "<=": operator.le,
@@ -61,6 +74,8 @@ RELATIONS: dict[str, Callable[[Any, Any], bool]] = {
 Value = int | float | str
 Progress = Callable[[int, int, str], None]
 """Called with points done, points in all, and what is being run."""
+Executor = Callable[["Workload", MachineModel], Mapping[str, float]]
+"""Executes a workload's decode steps on a machine; returns the metrics of `EXECUTED`."""
 
 
 class Workload(Strict):
@@ -122,6 +137,8 @@ class Scenario(Strict):
     question: str
     workload: Workload
     machines: tuple[str, ...] = Field(min_length=1)
+    execute: bool = False
+    """Whether every instruction of the decode steps is executed too."""
     sweep: dict[str, tuple[Value, ...]] = Field(default_factory=dict)
     expect: tuple[Expectation, ...] = ()
 
@@ -134,6 +151,8 @@ class ScenarioPoint:
     """Values of the swept keys."""
     machine: str
     result: RunResult
+    executed: Mapping[str, float] = field(default_factory=dict)
+    """Metrics of `EXECUTED`, where the scenario executes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,8 +197,17 @@ def load_scenario(name_or_path: str) -> Scenario:
     return scenario
 
 
-def run_scenario(scenario: Scenario, *, progress: Progress | None = None) -> ScenarioOutcome:
-    """Run every point of a scenario and check its expectations."""
+def run_scenario(
+    scenario: Scenario, *, progress: Progress | None = None, executor: Executor | None = None
+) -> ScenarioOutcome:
+    """Run every point of a scenario and check its expectations.
+
+    SpecError where it asks to execute and nobody does.
+    """
+    if scenario.execute and executor is None:
+        raise SpecError(
+            f"scenario {scenario.name}: `execute: true` needs an executor; use `tokenclock run`"
+        )
     combinations = [
         (machine, parameters)
         for parameters in _combinations(scenario.sweep)
@@ -196,7 +224,10 @@ def run_scenario(scenario: Scenario, *, progress: Progress | None = None) -> Sce
             traces[workload] = workload.trace()
         model = load_machine(machine, overrides=_under("machine", parameters))
         result = run(traces[workload], model)
-        points.append(ScenarioPoint(parameters=parameters, machine=machine, result=result))
+        executed = executor(workload, model) if scenario.execute and executor else {}
+        points.append(
+            ScenarioPoint(parameters=parameters, machine=machine, result=result, executed=executed)
+        )
     checks = tuple(_outcome(expectation, points) for expectation in scenario.expect)
     return ScenarioOutcome(scenario=scenario, points=tuple(points), checks=checks)
 
@@ -243,6 +274,8 @@ def _check_measure(scenario: Scenario, measure: Measure, where: str) -> None:
     if measure.metric not in metric_names():
         hint = did_you_mean(measure.metric, metric_names())
         raise SpecError(f"{where}.metric: '{measure.metric}' is not a metric{hint}")
+    if measure.metric.startswith("executed.") and not scenario.execute:
+        raise SpecError(f"{where}.metric: '{measure.metric}' needs `execute: true`")
     for key in measure.at:
         if key not in scenario.sweep:
             raise SpecError(f"{where}.at: '{key}' is not swept{did_you_mean(key, scenario.sweep)}")
@@ -255,7 +288,8 @@ def metric_names() -> list[str]:
     """All metrics that an expectation may name."""
     shares = ["busy", "idle", *StallCause]
     names = [*METRICS, *(f"share.{share}" for share in shares)]
-    return [f"{phase}.{name}" for phase in ANSWERING for name in names]
+    phases = [f"{phase}.{name}" for phase in ANSWERING for name in names]
+    return [*phases, *(f"executed.{name}" for name in EXECUTED)]
 
 
 def measure_phase(row: PhaseRow, name: str) -> float | str:
@@ -289,6 +323,8 @@ def _value(measure: Measure, points: list[ScenarioPoint]) -> float | str:
     for point in points:
         at = {key: point.parameters[key] for key in measure.at if key in point.parameters}
         if point.machine == measure.machine and at == measure.at:
+            if phase == "executed":
+                return point.executed[name]
             row = point.result.phase(Phase(phase))
             if row is None:
                 raise SpecError(f"metric '{measure.metric}': the run has no {phase}")

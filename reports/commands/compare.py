@@ -90,6 +90,7 @@ def compare(
 def _print(comparison: Comparison, out: Path) -> None:
     from reports.charts.style import fastest_first  # noqa: PLC0415 - start-up time
     from reports.headline import headline  # noqa: PLC0415 - start-up time
+    from reports.obtained import obtained  # noqa: PLC0415 - start-up time
     from workloads.trace import Phase  # noqa: PLC0415 - start-up time
 
     text = f"{comparison.traced.prompt}{comparison.traced.generated}"
@@ -119,6 +120,9 @@ def _print(comparison: Comparison, out: Path) -> None:
         click.echo(f"energy -: {'; '.join(problems)}")
     for failure in comparison.failures:
         click.echo(f"{failure.machine}  did not run: {failure.reason}")
+    click.echo()
+    for result in fastest_first(comparison.results):
+        click.echo(obtained(result))
     click.echo("\n" + textwrap.fill(headline(comparison.results), TEXT_WIDTH))
     click.echo(f"\nCharts, tables and trace: {out}/  (open {out / 'index.html'})")
 

@@ -49,11 +49,12 @@ def execute(
     if as_json:
         click.echo(json_text(done.as_dict()), nl=False)
     elif not quiet:
-        _print(done)
+        print_executed(done)
     return 0 if done.agrees else MISSED
 
 
-def _print(done: Executed) -> None:
+def print_executed(done: Executed) -> None:
+    """Print tokens, cycles by operation and cause, and the prediction from the trace."""
     from reports.quantities import si  # noqa: PLC0415 - start-up time
 
     given = "a drawn prompt" if done.prompt is None else repr(done.prompt)

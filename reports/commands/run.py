@@ -16,6 +16,9 @@ from reports.commands.console import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from reports.execute import Executed
     from sim.scenario import ScenarioOutcome
 
 
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     epilog="""\b
 Examples:
   tokenclock run batch-sweep
+  tokenclock run every-instruction
   tokenclock run my-question.yaml --out answers
   tokenclock run prefill-against-decode --json"""
 )
@@ -35,23 +39,27 @@ def run(*, scenario: str, out: Path, as_json: bool, quiet: bool) -> int:
 
     Writes the table as CSV and JSON and a chart of tokens/s into --out.
     """
+    from reports.executor import Executor  # noqa: PLC0415 - start-up time
     from reports.output import json_text, output_folder  # noqa: PLC0415 - start-up time
     from reports.scenario_report import as_dict, write_scenario  # noqa: PLC0415 - start-up time
     from sim.scenario import load_scenario, run_scenario  # noqa: PLC0415 - start-up time
 
     described = load_scenario(scenario)
+    executor = Executor()
     with output_folder(out) as folder:
         with progress_bar("starting", quiet=quiet or as_json) as report:
-            outcome = run_scenario(described, progress=report)
-        write_scenario(outcome, folder)
+            outcome = run_scenario(described, progress=report, executor=executor)
+        write_scenario(outcome, folder, executor.done)
     if as_json:
-        click.echo(json_text(as_dict(outcome)), nl=False)
+        click.echo(json_text(as_dict(outcome, executor.done)), nl=False)
     elif not quiet:
-        _print(outcome, out)
+        _print(outcome, out, executor.done)
     return 0 if outcome.passed else 1
 
 
-def _print(outcome: ScenarioOutcome, out: Path) -> None:
+def _print(outcome: ScenarioOutcome, out: Path, executed: Sequence[Executed]) -> None:
+    from reports.commands.execute import print_executed  # noqa: PLC0415 - start-up time
+    from reports.obtained import obtained  # noqa: PLC0415 - start-up time
     from reports.quantities import percent, si, significant  # noqa: PLC0415 - start-up time
     from reports.scenario_report import short_name  # noqa: PLC0415 - start-up time
 
@@ -72,7 +80,12 @@ def _print(outcome: ScenarioOutcome, out: Path) -> None:
     names = [short_name(key) for key in swept]
     header = (*names, "machine", "phase", "tokens/s", "per token", "binds")
     click.echo(aligned(header, rows, text=(len(swept), len(swept) + 1, len(swept) + 4)))
+    for line in dict.fromkeys(obtained(point.result) for point in outcome.points):
+        click.echo(line)
     click.echo()
+    for done in executed:
+        print_executed(done)
+        click.echo()
     for check in outcome.checks:
         mark = "holds " if check.passed else "MISSED"
         click.echo(f"{mark}  {check.text}  ({check.detail})")

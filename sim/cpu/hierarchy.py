@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sim.cpu.spec import CpuSpec
 from sim.cpu.steady import LineCost
 from sim.memory.residency import Residency
 from sim.stalls import StallCause
-from workloads.trace import Access, Family, Op, Role, Trace
+from workloads.trace import Access, Family, Op, Role, Tensor, Trace
 
 L1 = 0
 """Index of the innermost cache; main memory's index is the number of caches."""
@@ -27,6 +27,8 @@ class Operand:
     """How many no cache holds."""
     spilled_bytes: int = 0
     """Written bytes that are too many to stay in the last cache."""
+    in_l1_bytes: int = 0
+    """How many the innermost cache holds, where it keeps anything between operations."""
 
 
 class Hierarchy:
@@ -35,7 +37,8 @@ class Hierarchy:
     Several cores' private caches keep nothing between operations, since the next one may split
     its work differently; what all cores share does.
 
-    Models: reuse between operations at tensor granularity, write-allocate, line costs by level.
+    Models: reuse between operations at tensor granularity, write-allocate, line costs by level; of
+    a result what the operation's own streams leave.
     Ignores: conflict misses; an operand that a level holds in part is walked at the cost of the
     next level that holds all of it (its traffic counts the missing bytes only).
     Source: Hennessy and Patterson, Computer Architecture, appendix B (average access time).
@@ -46,6 +49,8 @@ class Hierarchy:
         self.dram = len(spec.levels)
         """Main memory's level index."""
         self._kept: list[tuple[int, Residency]] = []
+        self._capacities = [level.capacity_bytes for level in spec.levels]
+        self._line_costs: dict[tuple[int, bool], LineCost] = {}
         self.clear()
 
     def clear(self) -> None:
@@ -76,26 +81,54 @@ class Hierarchy:
         else:
             found = self._look(trace, access, layer, scattered=False)
         for _, residency in self._kept:
-            residency.write(tensor, layer, access.bytes, appended=appended)
+            stays = _stays(op, access.bytes, residency.capacity_bytes)
+            if stays < access.bytes:
+                residency.forget(tensor, layer)
+            residency.write(tensor, layer, stays, appended=appended)
         spilled = access.bytes if access.bytes > self.kept_bytes else 0
-        return Operand(found.bytes, found.level, found.from_dram_bytes, spilled)
+        return replace(found, spilled_bytes=spilled)
+
+    def data(self, name: str, count: int) -> Operand:
+        """Look up what a kernel has of its own, `count` bytes, and leave it there."""
+        tensor = Tensor(name=name, role=Role.ACTIVATION, shape=(count,), dtype="int8", address=0)
+        return self._of_tensor(tensor, None, count)
 
     def _look(self, trace: Trace, access: Access, layer: int | None, *, scattered: bool) -> Operand:
-        tensor = trace.tensors[access.tensor]
-        level, most = self.dram, 0
+        return self._of_tensor(
+            trace.tensors[access.tensor], layer, access.bytes, scattered=scattered
+        )
+
+    def _of_tensor(
+        self, tensor: Tensor, layer: int | None, count: int, *, scattered: bool = False
+    ) -> Operand:
+        level, most, innermost = self.dram, 0, 0
         for index, residency in reversed(self._kept):
-            held = residency.read(tensor, layer, access.bytes, scattered=scattered)
+            held = residency.read(tensor, layer, count, scattered=scattered)
             most = max(most, held)
-            if held == access.bytes:
+            innermost = held if index == L1 else 0
+            if held == count:
                 level = index
-        return Operand(access.bytes, level, access.bytes - most)
+        return Operand(count, level, count - most, in_l1_bytes=innermost)
+
+    def walked_again(self, trace: Trace, access: Access, layer: int | None, level: int) -> None:
+        """Make an operand the last one used in the caches from a level outwards."""
+        tensor = trace.tensors[access.tensor]
+        for index, residency in self._kept:
+            if index >= level:
+                residency.read(tensor, layer, access.bytes, scattered=False)
 
     def reuse_level(self, footprint_bytes: int) -> int:
         """Return the innermost level from which a loop that touches so much can read again."""
-        for index, level in enumerate(self.spec.levels):
-            if footprint_bytes <= level.capacity_bytes:
+        for index, capacity in enumerate(self._capacities):
+            if footprint_bytes <= capacity:
                 return index
         return self.dram
+
+    def first_cost(self, found: Operand) -> LineCost:
+        """Return the cost of a line's first touch, on the average over what L1 holds of it."""
+        line = self.line_cost(found.level, spilled=found.spilled_bytes > 0)
+        missing = found.bytes - found.in_l1_bytes
+        return replace(line, cycles=-(-line.cycles * missing // max(found.bytes, 1)))
 
     def line_cost(self, level: int, *, spilled: bool = False) -> LineCost:
         """Return the cost of a line's first touch, beyond a hit in L1.
@@ -104,6 +137,12 @@ class Hierarchy:
         `spilled` adds the write-back of a line that cannot stay. With prefetch a private cache
         costs its bandwidth, and what lies behind is paid where the cores contend for it.
         """
+        key = level, spilled
+        if key not in self._line_costs:
+            self._line_costs[key] = self._line_cost(level, spilled=spilled)
+        return self._line_costs[key]
+
+    def _line_cost(self, level: int, *, spilled: bool) -> LineCost:
         spec = self.spec
         line = spec.line_bytes
         if level == L1:
@@ -127,3 +166,12 @@ class Hierarchy:
         """Move on by layers that were proved to repeat."""
         for _, residency in self._kept:
             residency.skip_layers(count)
+
+
+def _stays(op: Op, written: int, capacity_bytes: int) -> int:
+    """Return how much of a result is still there when its operation ends.
+
+    Results are written evenly along the operation's other streams, which drive the oldest out.
+    """
+    streamed = op.bytes_read + op.bytes_written
+    return written if streamed <= capacity_bytes else written * capacity_bytes // streamed

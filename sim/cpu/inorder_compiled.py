@@ -289,12 +289,12 @@ def touch_lines(
 ) -> None:
     """Set each step's miss cycles from the lines that it is the first to touch.
 
-    `streams` [steps, 5]: base register (-1 none), offset, bytes, register moved on (-1 none) and
-    by how much (0: it starts anew in lines not yet touched). `miss_cycles` [32]: cost of a line,
-    by base register. The state's offsets and touched lines are updated.
+    `streams` [steps, 6]: base register (-1 none), offset, bytes, pointer that is set (-1 none),
+    from which (-1: it starts anew in lines not yet touched) and how far from it. `miss_cycles`
+    [32]: cost of a line, by base register. The state's offsets and touched lines are updated.
     """
     for i in range(len(streams)):
-        base, offset, size, moved, by = streams[i]
+        base, offset, size, moved, origin, by = streams[i]
         if base >= 0:
             first = (state[OFFSET + base] + offset) // line_bytes
             last = (state[OFFSET + base] + offset + size - 1) // line_bytes
@@ -305,11 +305,11 @@ def touch_lines(
             else:
                 table[i, MISS] = 0
         if moved >= 0:
-            if by == 0:
+            if origin < 0:
                 state[OFFSET + moved] = 0
                 state[TOUCHED + moved] = -1
             else:
-                at = state[OFFSET + moved] + by
+                at = state[OFFSET + origin] + by
                 lines = at // line_bytes
                 state[OFFSET + moved] = at - lines * line_bytes
-                state[TOUCHED + moved] = max(state[TOUCHED + moved] - lines, -1)
+                state[TOUCHED + moved] = max(state[TOUCHED + origin] - lines, -1)

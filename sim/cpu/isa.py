@@ -131,6 +131,9 @@ class Instruction:
     """Before its unit takes another; of a load or store, in the cache."""
     latency_cycles: int | None = None
     """Of its result, where it is not its kind's."""
+    pointer: tuple[int, int] | None = None
+    """Register from which a pointer is made and the bytes added, where the text alone does not say;
+    (-1, 0) where it points elsewhere."""
 
     @property
     def steps_base(self) -> bool:

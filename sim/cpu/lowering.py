@@ -8,12 +8,15 @@ share becomes a program, whose walks say which bytes come from which level.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from sim.cpu import kernels
+from sim.cpu.executed import ExecutedKernels
 from sim.cpu.hierarchy import Hierarchy, Operand
-from sim.cpu.programs import Product, RowWork, Sources
-from sim.cpu.steady import LineCost, Node
+from sim.cpu.kernel_rows import Sources
+from sim.cpu.plan import Operands, Plan, Share, Walk
+from sim.cpu.programs import Product, RowWork
+from sim.cpu.steady import LineCost
 from sim.cpu.tiles import programs_of
 from sim.errors import UnsupportedOpError
 from workloads.trace import Family, Op, Trace
@@ -22,41 +25,6 @@ WORD_BYTES = 4
 """What `lw` and `sw` move."""
 
 Complain = Callable[[Op, str], UnsupportedOpError]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Walk:
-    """Bytes that a program takes from a level."""
-
-    level: int
-    bytes: int
-    again: bool
-    """Whether they were walked before in this operation."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Share:
-    """One core's part of an operation."""
-
-    program: Node
-    walks: tuple[Walk, ...]
-    written_bytes: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Operands:
-    """Where an operation's reads and writes were found."""
-
-    reads: tuple[Operand, ...]
-    writes: tuple[Operand, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """An operation shared out; cores beyond the shares have nothing to do."""
-
-    shares: tuple[Share, ...]
-    choice: str
 
 
 def require_supported(op: Op, trace: Trace, complain: Complain) -> None:
@@ -92,9 +60,30 @@ class Lowering:
         self._cores = core.count
         self._lanes = core.lanes
         self._programs = programs_of(hierarchy.spec)
+        self._executed = ExecutedKernels(hierarchy, self._programs.cut)
+
+    def start(self, trace: Trace) -> None:
+        """Take the trace whose operations follow."""
+        self._executed.start(trace)
+
+    def find(self, op: Op, layer: int | None, trace: Trace) -> Operands:
+        """Look an operation's operands up in the caches, and leave them there."""
+        hierarchy = self._hierarchy
+        own = self._executed.runs(op, trace)
+        reads = tuple(hierarchy.read(trace, access, layer, op) for access in op.reads)
+        if own and op.kind == "matmul":
+            hierarchy.walked_again(trace, op.reads[0], layer, self._executed.rows_level(op))
+        return Operands(
+            reads=reads,
+            writes=tuple(hierarchy.write(trace, access, layer, op) for access in op.writes),
+            data=self._executed.data(op) if own else (),
+            phases=self._executed.phases(op, trace) if own else (),
+        )
 
     def plan(self, op: Op, operands: Operands, trace: Trace) -> Plan:
         """Share an operation out and build each core's program."""
+        if operands.phases:
+            return self._executed.plan(op, operands)
         if op.family is Family.MATMUL:
             return self._plan_matmul(op, operands)
         return self._plan_rows(op, operands, trace)

@@ -8,8 +8,9 @@ import numpy as np
 
 from sim.cpu import kernels
 from sim.cpu.hierarchy import Hierarchy
-from sim.cpu.lowering import Lowering, Operands, Plan, Share, require_supported
+from sim.cpu.lowering import Lowering, require_supported
 from sim.cpu.multicore import CoreWork, meet
+from sim.cpu.plan import Operands, Plan, Share
 from sim.cpu.spec import CpuSpec
 from sim.cpu.steady import EXTRAPOLATED, LOADED, STORED, Timeline, stack_of
 from sim.lowering import DRAM, LoweredOp, MachineModel, MemoryLevel, Peaks, Traffic
@@ -90,17 +91,15 @@ class CpuMachine(MachineModel):
                 require_supported(op, trace, self.unsupported)
         self._trace = trace
         self._hierarchy.clear()
+        self._lowering.start(trace)
         self._cases = {}
 
     def lower(self, op: Op, layer: int | None) -> LoweredOp:
         """Find the operands in the caches, then simulate the case unless it is known."""
         if self._trace is None:
             raise RuntimeError("start(trace) comes before lower")
-        found = Operands(
-            reads=tuple(self._hierarchy.read(self._trace, a, layer, op) for a in op.reads),
-            writes=tuple(self._hierarchy.write(self._trace, a, layer, op) for a in op.writes),
-        )
-        key = (op.shape_key, found.reads, found.writes)
+        found = self._lowering.find(op, layer, self._trace)
+        key = (op.shape_key, found)
         if key not in self._cases:
             plan = self._lowering.plan(op, found, self._trace)
             build = self._several if self.spec.core.prefetch else self._single

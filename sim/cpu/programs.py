@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from sim.cpu import kernels
+from sim.cpu.kernel_rows import Sources
 from sim.cpu.kernels import Body, Flavour, Visit
 from sim.cpu.steady import Chain, LineCost, Node, Repeat, Segment
 
@@ -19,14 +20,6 @@ TILE_ROWS = 4
 SCALAR_TILE_COLUMNS = 4
 VECTOR_TILE_VECTORS = 2
 """Extents of the register tiles in `kernels/*.s`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sources:
-    """What a line of an operand costs: when first touched, and when walked again."""
-
-    first: LineCost
-    again: LineCost
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,6 +158,13 @@ class Programs:
                 body, taken=taken, fp_latency_cycles=self._latency, lines=dict(costly)
             )
         return self._segments[key]
+
+    def cut(self, body: Body, lines: dict[int, LineCost], taken: bool) -> Segment:
+        """Return the segment of a piece of an executed kernel."""
+        used = {each.base for each in body}
+        return self.segment(
+            body, {base: line for base, line in lines.items() if base in used}, taken=taken
+        )
 
     def rows(self, work: RowWork) -> Node:
         """Return a program that walks each row of an operation as often as it has passes."""

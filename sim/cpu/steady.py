@@ -72,7 +72,7 @@ class Segment:
         if taken:
             self.table[-1, compiled.TAKEN] = 1
         self.streams = np.array([_stream(each) for each in instructions], dtype=np.int64)
-        self.streams = self.streams.reshape(len(steps), 5)
+        self.streams = self.streams.reshape(len(steps), 6)
         self.miss_cycles = np.zeros(32, dtype=np.int64)
         for base, line in lines.items():
             self.miss_cycles[base] = line.cycles
@@ -139,15 +139,18 @@ def step_of(
     )
 
 
-def _stream(instruction: Instruction) -> tuple[int, int, int, int, int]:
-    """Return base, offset, bytes, register moved on and by how much, as `touch_lines` says."""
+def _stream(instruction: Instruction) -> tuple[int, int, int, int, int, int]:
+    """Return base, offset, bytes, pointer that is set, from which, plus what: `touch_lines`."""
     if instruction.base is not None:
-        return instruction.base, instruction.offset, instruction.bytes, -1, 0
-    if instruction.steps_base and instruction.dest is not None:
-        return -1, 0, 0, instruction.dest, instruction.immediate
-    if instruction.mnemonic == "mv" and instruction.dest is not None:
-        return -1, 0, 0, instruction.dest, 0
-    return -1, 0, 0, -1, 0
+        return instruction.base, instruction.offset, instruction.bytes, -1, -1, 0
+    if instruction.dest is not None:
+        if instruction.pointer is not None:
+            return -1, 0, 0, instruction.dest, *instruction.pointer
+        if instruction.steps_base:
+            return -1, 0, 0, instruction.dest, instruction.dest, instruction.immediate
+        if instruction.mnemonic == "mv":
+            return -1, 0, 0, instruction.dest, -1, 0
+    return -1, 0, 0, -1, -1, 0
 
 
 @dataclass(slots=True)

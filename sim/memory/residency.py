@@ -60,6 +60,11 @@ class Residency:
         held = self._held_bytes(key) if appended else 0
         self._touch(key, min(held + touched, tensor.bytes))
 
+    def forget(self, tensor: Tensor, layer: int | None) -> None:
+        """Hold nothing of a tensor any more: an operation's own streams drove it out."""
+        for number in list(self._of.get(_key(tensor, layer), ())):
+            self._shrink(number, self._parts[number].bytes)
+
     def key(self, layer: int) -> Hashable:
         """Content in order of last use, with layers counted from `layer`."""
         return tuple(

@@ -115,3 +115,28 @@ def test_a_mistake_is_found_before_anything_runs(tmp_path, changes, message):
 def test_a_misspelt_scenario_names_the_nearest():
     with pytest.raises(SpecError, match="did you mean 'batch-sweep'"):
         load_scenario("batch-swep")
+
+
+EXECUTED = {
+    "claim": "nothing is wrong",
+    "left": {"machine": "toy-4x4", "metric": "executed.wrong_tokens"},
+    "relation": "==",
+    "right": 0,
+}
+
+
+def test_an_executed_metric_needs_a_scenario_that_executes(tmp_path):
+    with pytest.raises(SpecError, match=r"'executed.wrong_tokens' needs `execute: true`"):
+        scenario(tmp_path, sweep={}, expect=[EXECUTED])
+
+
+def test_a_scenario_that_executes_needs_an_executor_and_measures_what_it_returns(tmp_path):
+    described = scenario(tmp_path, sweep={}, expect=[EXECUTED], execute=True)
+    with pytest.raises(SpecError, match="needs an executor; use `tokenclock run`"):
+        run_scenario(described)
+    right, wrong = (
+        run_scenario(described, executor=lambda *_, count=count: {"wrong_tokens": count})
+        for count in (0, 1)
+    )
+    assert right.passed
+    assert not wrong.passed

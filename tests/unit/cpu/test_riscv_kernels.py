@@ -6,11 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sim.cpu.riscv import ExecutionError, assemble
+from sim.cpu.riscv.calls import BLOCK_DEPTH, BLOCK_ROWS, GROUP
 from sim.cpu.riscv.compiled import CompiledMachine
+from sim.cpu.riscv.decode_step import packed
 from sim.cpu.riscv.kernels import kernel_text
 from sim.cpu.riscv.registers import NUMBERS
 
-BASE, ROOM = 0x2000_0000, 2**16
+BASE, ROOM = 0x2000_0000, 2**17
 SIZES = st.integers(1, 9)
 quick = settings(deadline=None, max_examples=30)
 
@@ -239,3 +241,46 @@ def test_a_token_outside_the_table_is_a_wild_access_with_its_line(bench):
     a, c = bench.put(np.array([2**40])), bench.put(np.zeros(4, np.float32))
     with pytest.raises(ExecutionError, match=r"`flw     f0, 0\(t0\)`: wild access of 4 bytes"):
         bench.call("embedding", a, c, c, 1, 4)
+
+
+def blocked(bench, a, b, blocks_of_rows=BLOCK_ROWS, depth=BLOCK_DEPTH):
+    """Run gemm.s over whole tiles of C, whose other elements are NaN before."""
+    rows, k = a.shape
+    n = b.shape[1]
+    at_a, at_b = bench.put(a), bench.put(packed(b))
+    at_c = bench.put(np.full((rows, n), np.nan, np.float32))
+    buffer = bench.machine.program.symbols["gemm_packed"]
+    for deep in range(0, k, depth):
+        part = min(depth, k - deep)
+        for row in range(0, rows - 3, blocks_of_rows):
+            groups = min(blocks_of_rows, rows - row) // GROUP
+            bench.call("gemm_pack", at_a + 4 * (row * k + deep), buffer, groups, part, 4 * k)
+            bench.call(
+                "gemm_tiles_add" if deep else "gemm_tiles",
+                *(buffer, at_b + 16 * deep, at_c + 4 * row * n),
+                *(groups, n // GROUP, part, 16 * k, 4 * n),
+            )
+    return bench.get(at_c, (rows, n))
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.integers(0, 14), st.integers(0, 14), st.integers(1, 9), st.integers(0, 2**31))
+def test_packed_and_blocked_tiles_are_numpys_product_and_touch_nothing_else(m, n, k, seed):
+    bench = Bench()
+    a, b = drawn(seed, m, k), drawn(seed + 1, k, n)
+    got = blocked(bench, a, b, blocks_of_rows=8, depth=4)
+    rows, columns = m // 4 * 4, n // 4 * 4
+    np.testing.assert_allclose(got[:rows, :columns], (a @ b)[:rows, :columns], rtol=1e-5, atol=1e-5)
+    assert np.isnan(got[rows:]).all()
+    assert np.isnan(got[:, columns:]).all()
+
+
+def test_a_block_of_the_size_that_the_program_takes_fits_the_buffer(bench):
+    a, b = drawn(3, BLOCK_ROWS + 4, BLOCK_DEPTH + 3), drawn(4, BLOCK_DEPTH + 3, 8)
+    np.testing.assert_allclose(blocked(bench, a, b), a @ b, rtol=1e-4, atol=1e-4)
+
+
+def test_tiles_carry_nan_and_infinity_to_their_own_elements(bench):
+    a, b = np.ones((4, 3), np.float32), np.ones((3, 4), np.float32)
+    a[1, 2], b[0, 3] = np.nan, np.inf
+    np.testing.assert_array_equal(blocked(bench, a, b), a @ b)

@@ -78,3 +78,15 @@ def test_equal_content_relative_to_the_layer_has_equal_keys():
     assert keys[1] == keys[2] == keys[3]
     level.skip_layers(5)
     assert level.read(weights, 8, 60, scattered=False) == 60
+
+
+def test_what_is_forgotten_misses_and_leaves_its_room_to_others():
+    level = Residency(100)
+    a, b, c = tensor("a", 60), tensor("b", 40), tensor("c", 60)
+    level.read(a, None, 60, scattered=False)
+    level.read(b, None, 40, scattered=False)
+    level.forget(a, None)
+    assert level.used_bytes == 40
+    level.read(c, None, 60, scattered=False)
+    assert level.read(b, None, 40, scattered=False) == 40
+    assert level.read(a, None, 60, scattered=False) == 0

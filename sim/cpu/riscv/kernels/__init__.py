@@ -1,11 +1,11 @@
-"""A model's operations as RV64 programs, in assembly text: float32, one token a pass."""
+"""A model's operations as RV64 programs, in assembly text: float32."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib.resources import files
 
-NAMES = ("matmul", "exp", "softmax", "rmsnorm", "rope", "elementwise", "layernorm", "move")
+NAMES = ("matmul", "gemm", "exp", "softmax", "rmsnorm", "rope", "elementwise", "layernorm", "move")
 VECTOR_NAMES = ("exp", "matmul_vector", "softmax_vector")
 """With the vector extension, and what they need of the scalar ones."""
 

@@ -14,6 +14,7 @@ layernorm_sum:
     addi    t2, t2, 4
     fadd.s  f0, f0, f1
     bne     t2, t1, layernorm_sum
+layernorm_mean:
     fdiv.s  f0, f0, f8          # mean
     mv      t2, a0
     fmv.w.x f2, zero
@@ -23,6 +24,7 @@ layernorm_square:
     fsub.s  f1, f1, f0
     fmadd.s f2, f1, f1, f2
     bne     t2, t1, layernorm_square
+layernorm_root:
     fdiv.s  f2, f2, f8          # variance
     fadd.s  f2, f2, fa0
     fsqrt.s f2, f2
@@ -41,6 +43,7 @@ layernorm_scale:
     fsw     f1, 0(a3)
     addi    a3, a3, 4
     bne     a0, t1, layernorm_scale
+layernorm_more:
     addi    a4, a4, -1
     bnez    a4, layernorm_row
 layernorm_end:

@@ -135,6 +135,7 @@ matmul_rows_four:
     bne     t2, a7, matmul_rows_four
 matmul_rows_rest:
     beq     t2, t1, matmul_rows_store
+matmul_rows_one:
     flw     f8, 0(t2)
     flw     f4, 0(t3)
     flw     f5, 0(t4)

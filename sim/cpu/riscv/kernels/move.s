@@ -16,6 +16,7 @@ embedding_element:
     fsw     f0, 0(a2)
     addi    a2, a2, 4
     bne     t0, t1, embedding_element
+embedding_next:
     addi    a0, a0, 8
     addi    a3, a3, -1
     bnez    a3, embedding_token
@@ -41,29 +42,32 @@ cache_append_end:
 argmax:
     beqz    a2, argmax_end
     beqz    a3, argmax_end
+    slli    a3, a3, 2
 argmax_row:
     flw     f0, 0(a0)           # the best so far
-    li      t0, 0               # where it stands
-    li      t1, 0
+    add     t3, a0, a3          # end of the row
+    mv      t1, a0
+    mv      t0, a0              # where the best stands
     feq.s   t2, f0, f0
     beqz    t2, argmax_store
 argmax_next:
-    addi    t1, t1, 1
-    beq     t1, a3, argmax_store
-    slli    t3, t1, 2
-    add     t3, a0, t3
-    flw     f1, 0(t3)
+    addi    t1, t1, 4
+    beq     t1, t3, argmax_store
+argmax_look:
+    flw     f1, 0(t1)
     fle.s   t2, f1, f0          # fails for a larger number, and for a NaN
     bnez    t2, argmax_next
+argmax_better:
     fmv.s   f0, f1
     mv      t0, t1
     feq.s   t2, f1, f1
     bnez    t2, argmax_next
 argmax_store:
+    sub     t0, t0, a0
+    srai    t0, t0, 2
     sd      t0, 0(a1)
     addi    a1, a1, 8
-    slli    t3, a3, 2
-    add     a0, a0, t3
+    mv      a0, t3
     addi    a2, a2, -1
     bnez    a2, argmax_row
 argmax_end:

@@ -14,6 +14,7 @@ rmsnorm_square:
     addi    t2, t2, 4
     fmadd.s f0, f1, f1, f0
     bne     t2, t1, rmsnorm_square
+rmsnorm_root:
     fdiv.s  f0, f0, f8
     fadd.s  f0, f0, fa0
     fsqrt.s f0, f0
@@ -28,6 +29,7 @@ rmsnorm_scale:
     fsw     f1, 0(a2)
     addi    a2, a2, 4
     bne     a0, t1, rmsnorm_scale
+rmsnorm_more:
     addi    a3, a3, -1
     bnez    a3, rmsnorm_row
 rmsnorm_end:

@@ -18,6 +18,7 @@ softmax_maximum:
     fmul.s  f1, f1, f8
     fmax.s  f9, f9, f1          # leaves a NaN out; its exponential brings it back
     bne     t5, t4, softmax_maximum
+softmax_sum:
     fmv.w.x f11, zero
 softmax_exponential:
     flw     fa0, 0(a0)
@@ -35,6 +36,7 @@ softmax_quotient:
     fsw     f1, 0(a1)
     addi    a1, a1, 4
     bne     a1, t6, softmax_quotient
+softmax_more:
     addi    a2, a2, -1
     bnez    a2, softmax_row
 softmax_end:
