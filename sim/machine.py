@@ -7,6 +7,7 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+from sim.cpu.kernelmachines import KernelCpuMachine, KernelCpuSpec
 from sim.cpu.machine import CpuMachine
 from sim.cpu.spec import CpuSpec
 from sim.errors import SpecError, did_you_mean
@@ -25,6 +26,13 @@ FAMILIES: dict[str, tuple[type[MachineSpec], Callable[..., MachineModel]]] = {
     "gpu": (GpuSpec, GpuMachine),
     "tpu": (TpuSpec, TpuMachine),
 }
+
+KERNEL_CORE = "kernel_core"
+"""The key of a CPU's `core` that names a core of `kernelcores`, in place of a five-stage one."""
+KERNEL_CPU: tuple[type[MachineSpec], Callable[..., MachineModel]] = (
+    KernelCpuSpec,
+    KernelCpuMachine,
+)
 
 BANDWIDTH = "memory.bandwidth_bytes_per_second"
 
@@ -57,15 +65,24 @@ def load_machine(name_or_path: str, *, overrides: Mapping[str, Any] | None = Non
     """
     file = machine_file(name_or_path)
     values = _overridden(file, overrides or {})
-    family = str(values.get("family", ""))
-    if family not in FAMILIES:
-        hint = did_you_mean(family, FAMILIES)
-        raise SpecError(f"{file.path}: key 'family': no machine family '{family}'{hint}")
-    spec_type, model_type = FAMILIES[family]
+    spec_type, model_type = family_of(values, file.path)
     spec = validate(spec_type, values, file.path)
     if BANDWIDTH not in (overrides or {}):
         check_peak(spec.memory, file.path)
     return model_type(spec)
+
+
+def family_of(
+    values: Mapping[str, Any], path: Path
+) -> tuple[type[MachineSpec], Callable[..., MachineModel]]:
+    """Return how a description is read and built; SpecError for a family that does not exist."""
+    family = str(values.get("family", ""))
+    if family not in FAMILIES:
+        hint = did_you_mean(family, FAMILIES)
+        raise SpecError(f"{path}: key 'family': no machine family '{family}'{hint}")
+    core = values.get("core")
+    kernel_core = family == "cpu" and isinstance(core, Mapping) and KERNEL_CORE in core
+    return KERNEL_CPU if kernel_core else FAMILIES[family]
 
 
 def _overridden(file: SpecFile, overrides: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from sim.cpu import kernels
 from sim.cpu.hierarchy import Hierarchy, Operand
 from sim.cpu.programs import TILE_ROWS, Product, Programs, RowWork, Sources, panels
+from sim.cpu.spec import CoreSpec
 from sim.cpu.steady import LineCost, Node
 from sim.errors import UnsupportedOpError
 from workloads.trace import Family, Op, Trace
@@ -85,8 +86,7 @@ class Lowering:
     Source: static scheduling as in OpenMP Application Programming Interface 5.2, section 11.5.
     """
 
-    def __init__(self, hierarchy: Hierarchy) -> None:
-        core = hierarchy.spec.core
+    def __init__(self, hierarchy: Hierarchy, core: CoreSpec) -> None:
         self._hierarchy = hierarchy
         self._cores = core.count
         self._lanes = core.lanes

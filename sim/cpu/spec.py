@@ -44,18 +44,15 @@ class CacheSpec(Strict):
     """One for all cores, instead of one a core."""
 
 
-class CpuSpec(MachineSpec):
-    """A CPU: cores, caches from the inside out, main memory."""
+class CachedCpuSpec(MachineSpec):
+    """What CPUs of any kind of core have in common: caches from the inside out, main memory."""
 
     family: Literal["cpu"]
-    core: CoreSpec
     caches: Mapping[str, CacheSpec] = Field(min_length=1)
 
     @model_validator(mode="after")
-    def _consistent(self) -> Self:
+    def _caches_fit(self) -> Self:
         levels = list(self.caches.values())
-        if levels[0].hit_cycles != 1 or levels[0].shared:
-            raise ValueError("the first cache must be private and hit in 1 cycle, the MEM stage")
         if len({level.line_bytes for level in levels}) > 1:
             raise ValueError("caches must agree in line_bytes")
         _refuse_broken_sets(self)
@@ -63,19 +60,17 @@ class CpuSpec(MachineSpec):
             level.capacity_bytes for level in levels
         ):
             raise ValueError("caches must grow from the inside out")
-        shared = [level.shared for level in levels]
-        if self.core.prefetch != shared[-1] or any(shared[:-1]):
-            raise ValueError("`prefetch: true` goes with a last cache that is `shared: true`")
-        if self.core.count > 1 and not self.core.prefetch:
-            raise ValueError("several cores need `prefetch: true` and a shared last cache")
         return self
 
     @property
-    def rules(self) -> PipelineRules:
-        """The pipeline's rules."""
-        return PipelineRules(
-            forwarding=self.core.forwarding, shared_port=self.core.shared_memory_port
-        )
+    def core_count(self) -> int:
+        """Cores that share the last cache."""
+        raise NotImplementedError
+
+    @property
+    def streams_ahead(self) -> bool:
+        """Whether streams are fetched ahead, so that they cost bandwidth and not latency."""
+        raise NotImplementedError
 
     @property
     def levels(self) -> tuple[CacheSpec, ...]:
@@ -109,7 +104,42 @@ class CpuSpec(MachineSpec):
         return MemoryPort(self.memory, self.clock_hz)
 
 
-def _refuse_broken_sets(spec: CpuSpec) -> None:
+class CpuSpec(CachedCpuSpec):
+    """A CPU of in-order cores of five stages."""
+
+    core: CoreSpec
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        levels = self.levels
+        if levels[0].hit_cycles != 1 or levels[0].shared:
+            raise ValueError("the first cache must be private and hit in 1 cycle, the MEM stage")
+        shared = [level.shared for level in levels]
+        if self.core.prefetch != shared[-1] or any(shared[:-1]):
+            raise ValueError("`prefetch: true` goes with a last cache that is `shared: true`")
+        if self.core.count > 1 and not self.core.prefetch:
+            raise ValueError("several cores need `prefetch: true` and a shared last cache")
+        return self
+
+    @property
+    def core_count(self) -> int:
+        """Cores that share the last cache."""
+        return self.core.count
+
+    @property
+    def streams_ahead(self) -> bool:
+        """Whether streams are fetched ahead, so that they cost bandwidth and not latency."""
+        return self.core.prefetch
+
+    @property
+    def rules(self) -> PipelineRules:
+        """The pipeline's rules."""
+        return PipelineRules(
+            forwarding=self.core.forwarding, shared_port=self.core.shared_memory_port
+        )
+
+
+def _refuse_broken_sets(spec: CachedCpuSpec) -> None:
     try:
         _ = spec.hierarchy
     except ValidationError as error:

@@ -1,0 +1,183 @@
+"""How long a kernel's loop takes for any number of iterations, exactly, without walking them all.
+
+The engine of `kernelcores` runs the loop from an empty core until its whole state comes back. Up to
+there each iteration's end is known; beyond, the ends repeat with the period that the state proves.
+What a loop takes for n iterations is therefore its ramp (how much longer the first ones take) and n
+times the steady state, to the cycle what the engine would say after n iterations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cache
+
+import numpy as np
+
+from sim.cpu.kernelcores import Kernel, load_core
+from sim.cpu.kernelcores import inorder_compiled as in_order
+from sim.cpu.kernelcores import ooo_compiled as out_of_order
+from sim.cpu.kernelcores.body import Body, build_body
+from sim.cpu.kernelcores.bounds import bounds_of
+from sim.cpu.kernelcores.inorder import InOrderCore, build_in_order
+from sim.cpu.kernelcores.ooo import OutOfOrderCore
+from sim.cpu.kernelcores.ooo_snapshot import snapshot
+from sim.cpu.kernelcores.program import build_program
+from sim.errors import LawViolationError
+from sim.stalls import CycleStack, StallCause
+
+SEARCHED_ITERATIONS = 2000
+"""Within which a state is to come back."""
+COMPARED_ITERATIONS = 4
+"""Of which the readable core must say the same cycles."""
+
+CAUSES = {
+    "dependencies": StallCause.DATA_DEPENDENCY,
+    "in-order issue": StallCause.DATA_DEPENDENCY,
+    "ports": StallCause.STRUCTURAL,
+    "divider": StallCause.STRUCTURAL,
+    "memory": StallCause.STRUCTURAL,
+    "scheduling": StallCause.STRUCTURAL,
+    "front end": StallCause.CONTROL,
+}
+"""What a steady state's bottleneck is called in the one vocabulary; of several, the first here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Orbit:
+    """A kernel's loop on a core: when each iteration ends, for ever.
+
+    Models: every cycle of the loop's iterations from an empty core to the last retirement.
+    Ignores: overlap with what comes before and after the loop, as if its last branch were
+    mispredicted; other than first-level hits.
+    Source: period search as in uiCA (Abel and Reineke, ICS 2022), with the state as proof.
+    """
+
+    ends: tuple[int, ...]
+    """Cycles from the start to each iteration's end, as far as simulated."""
+    period: int
+    """Iterations after which the state is the same."""
+    proved: bool
+    """Whether it is; else the period is the second half of the simulated iterations."""
+    period_cycles: int
+    drain_cycles: int
+    """From the last iteration's end until all results are there; 0 where it is when they are."""
+    slots: int
+    """Fused micro-ops an iteration; in order: instructions."""
+    issue_width: int
+    bottleneck: StallCause
+
+    @property
+    def steady_cycles(self) -> Fraction:
+        """Cycles an iteration once the loop is under way."""
+        return Fraction(self.period_cycles, self.period)
+
+    def cycles(self, iterations: int) -> int:
+        """Cycles of so many iterations from an empty core; none for none."""
+        if iterations == 0:
+            return 0
+        known = len(self.ends)
+        periods = max(0, -(-(iterations - known) // self.period))
+        end = self.ends[iterations - 1 - periods * self.period]
+        return end + periods * self.period_cycles + self.drain_cycles
+
+    def extrapolated_cycles(self, iterations: int) -> int:
+        """How many of those cycles the period stands for."""
+        return self.cycles(iterations) - self.cycles(min(iterations, len(self.ends)))
+
+    def stack(self, iterations: int) -> CycleStack:
+        """Account for those cycles.
+
+        Busy are as many as the core would need if it issued at its full width; what the steady
+        state takes beyond goes to its bottleneck; the rest, the ramp, is fill and drain.
+        """
+        total = self.cycles(iterations)
+        busy = min(total, -(-iterations * self.slots // self.issue_width))
+        steady = -(-iterations * self.period_cycles // self.period)
+        waits = min(total - busy, max(0, steady - busy))
+        return CycleStack(
+            busy=busy,
+            stalls={self.bottleneck: waits, StallCause.FILL_DRAIN: total - busy - waits},
+        )
+
+
+Step = Callable[[], tuple[list[int], int, bytes]]
+"""Runs one more iteration: ends of the iterations that came to theirs, cycle, state."""
+
+
+@cache
+def orbit_of(kernel: Kernel, core: str) -> Orbit:
+    """Run a kernel's loop on a core, by name, until it is known for ever.
+
+    Raises KernelError where the core cannot execute it, and LawViolationError where the readable
+    core says other cycles.
+    """
+    body = build_body(kernel, load_core(core))
+    ordered = body.core.order == "in"
+    step = _in_order(body) if ordered else _out_of_order(body)
+    ends: list[int] = []
+    seen: dict[bytes, tuple[int, int]] = {}
+    proved = False
+    while len(ends) < SEARCHED_ITERATIONS and not proved:
+        ended, cycle, state = step()
+        ends += ended
+        proved = state in seen
+        before, then = seen.setdefault(state, (len(ends), cycle))
+    if not proved:
+        before = len(ends) // 2
+        cycle, then = ends[-1], ends[before - 1]
+    _require_same_fidelity(body, ends)
+    steady = Fraction(cycle - then, len(ends) - before)
+    limits = bounds_of(body).bottleneck(steady, in_order=ordered).split(", ")
+    return Orbit(
+        ends=tuple(ends),
+        period=len(ends) - before,
+        proved=proved,
+        period_cycles=cycle - then,
+        drain_cycles=max(op.latency for op in body.micro_ops) if ordered else 0,
+        slots=body.slots,
+        issue_width=body.core.issue_width,
+        bottleneck=next(cause for name, cause in CAUSES.items() if name in limits),
+    )
+
+
+def _out_of_order(body: Body) -> Step:
+    program = build_program(body)
+    state = out_of_order.initial_state(program)
+    stamps = np.zeros((0, 4), dtype=np.int64)
+
+    def step() -> tuple[list[int], int, bytes]:
+        done = int(state.scalars[out_of_order.RETIRED]) // body.slots
+        out_of_order.advance(program, state, done + 1, stamps)
+        cycle = int(state.scalars[out_of_order.NOW])
+        ended = int(state.scalars[out_of_order.RETIRED]) // body.slots - done
+        return [cycle] * ended, cycle, snapshot(program, state).tobytes()
+
+    return step
+
+
+def _in_order(body: Body) -> Step:
+    code = build_in_order(body)
+    state = in_order.initial_in_order(code)
+    stamps = np.zeros(0, dtype=np.int64)
+
+    def step() -> tuple[list[int], int, bytes]:
+        cycle = int(in_order.advance_in_order(code, state, stamps, 0))
+        return [cycle], cycle, in_order.snapshot_in_order(code, state).tobytes()
+
+    return step
+
+
+def _require_same_fidelity(body: Body, ends: list[int]) -> None:
+    """Raise LawViolationError unless the readable core agrees on the first iterations."""
+    count = min(COMPARED_ITERATIONS, len(ends))
+    if body.core.order == "in":
+        readable = InOrderCore(build_in_order(body)).run(count)
+    else:
+        readable = [end + 1 for end in OutOfOrderCore(build_program(body)).run(count)]
+    if readable != ends[:count]:
+        raise LawViolationError(
+            f"{body.kernel.name} on {body.core.name}: the readable core ends iterations at "
+            f"{readable}, the compiled one at {ends[:count]}"
+        )
