@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from copy import deepcopy
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -81,8 +82,12 @@ def family_of(
         hint = did_you_mean(family, FAMILIES)
         raise SpecError(f"{path}: key 'family': no machine family '{family}'{hint}")
     core = values.get("core")
-    kernel_core = family == "cpu" and isinstance(core, Mapping) and KERNEL_CORE in core
-    return KERNEL_CPU if kernel_core else FAMILIES[family]
+    if family != "cpu" or not isinstance(core, Mapping):
+        return FAMILIES[family]
+    near = get_close_matches(KERNEL_CORE, core, n=1, cutoff=0.8)
+    if near and near[0] != KERNEL_CORE:
+        raise SpecError(f"{path}: key 'core.{near[0]}': unknown; did you mean '{KERNEL_CORE}'?")
+    return KERNEL_CPU if near else FAMILIES[family]
 
 
 def _overridden(file: SpecFile, overrides: Mapping[str, Any]) -> dict[str, Any]:

@@ -29,8 +29,8 @@ from sim.stalls import CycleStack, StallCause
 
 SEARCHED_ITERATIONS = 2000
 """Within which a state is to come back."""
-COMPARED_ITERATIONS = 4
-"""Of which the readable core must say the same cycles."""
+COMPARED_SLOTS = 150
+"""Micro-ops, in whole iterations and at least two, on which the readable core must say the same."""
 
 CAUSES = {
     "dependencies": StallCause.DATA_DEPENDENCY,
@@ -62,7 +62,8 @@ class Orbit:
     """Whether it is; else the period is the second half of the simulated iterations."""
     period_cycles: int
     drain_cycles: int
-    """From the last iteration's end until all results are there; 0 where it is when they are."""
+    """From the last iteration's end until all results are there: in order, where an iteration ends
+    with its last issue, the longest latency; else 0, since it ends with its last retirement."""
     slots: int
     """Fused micro-ops an iteration; in order: instructions."""
     issue_width: int
@@ -96,10 +97,8 @@ class Orbit:
         busy = min(total, -(-iterations * self.slots // self.issue_width))
         steady = -(-iterations * self.period_cycles // self.period)
         waits = min(total - busy, max(0, steady - busy))
-        return CycleStack(
-            busy=busy,
-            stalls={self.bottleneck: waits, StallCause.FILL_DRAIN: total - busy - waits},
-        )
+        ramp = CycleStack(stalls={StallCause.FILL_DRAIN: total - busy - waits})
+        return CycleStack(busy=busy, stalls={self.bottleneck: waits}) + ramp
 
 
 Step = Callable[[], tuple[list[int], int, bytes]]
@@ -107,18 +106,22 @@ Step = Callable[[], tuple[list[int], int, bytes]]
 
 
 @cache
-def orbit_of(kernel: Kernel, core: str) -> Orbit:
+def orbit_of(kernel: Kernel, core: str, *, once: bool = False) -> Orbit:
     """Run a kernel's loop on a core, by name, until it is known for ever.
 
-    Raises KernelError where the core cannot execute it, and LawViolationError where the readable
-    core says other cycles.
+    `once`: straight-line code between loops, of which no iteration overlaps another. Raises
+    KernelError where the core cannot execute it, and LawViolationError where the readable core
+    says other cycles.
     """
     body = build_body(kernel, load_core(core))
     ordered = body.core.order == "in"
     step = _in_order(body) if ordered else _out_of_order(body)
     ends: list[int] = []
     seen: dict[bytes, tuple[int, int]] = {}
-    proved = False
+    proved = once
+    if once:
+        ends, before, then = step()[0][:1], 0, 0
+        cycle = ends[0]
     while len(ends) < SEARCHED_ITERATIONS and not proved:
         ended, cycle, state = step()
         ends += ended
@@ -129,17 +132,22 @@ def orbit_of(kernel: Kernel, core: str) -> Orbit:
         cycle, then = ends[-1], ends[before - 1]
     _require_same_fidelity(body, ends)
     steady = Fraction(cycle - then, len(ends) - before)
-    limits = bounds_of(body).bottleneck(steady, in_order=ordered).split(", ")
+    drain = max(op.latency for op in body.micro_ops) if ordered else 0
     return Orbit(
         ends=tuple(ends),
         period=len(ends) - before,
         proved=proved,
-        period_cycles=cycle - then,
-        drain_cycles=max(op.latency for op in body.micro_ops) if ordered else 0,
+        period_cycles=cycle - then + drain * once,
+        drain_cycles=drain,
         slots=body.slots,
         issue_width=body.core.issue_width,
-        bottleneck=next(cause for name, cause in CAUSES.items() if name in limits),
+        bottleneck=StallCause.FILL_DRAIN if once else _bottleneck(body, steady),
     )
+
+
+def _bottleneck(body: Body, steady: Fraction) -> StallCause:
+    limits = bounds_of(body).bottleneck(steady, in_order=body.core.order == "in").split(", ")
+    return next(cause for name, cause in CAUSES.items() if name in limits)
 
 
 def _out_of_order(body: Body) -> Step:
@@ -171,7 +179,7 @@ def _in_order(body: Body) -> Step:
 
 def _require_same_fidelity(body: Body, ends: list[int]) -> None:
     """Raise LawViolationError unless the readable core agrees on the first iterations."""
-    count = min(COMPARED_ITERATIONS, len(ends))
+    count = min(max(2, COMPARED_SLOTS // body.slots), len(ends))
     if body.core.order == "in":
         readable = InOrderCore(build_in_order(body)).run(count)
     else:

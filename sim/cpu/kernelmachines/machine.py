@@ -12,8 +12,8 @@ from sim.cpu.kernelcores import load_core, parse_kernel
 from sim.cpu.kernelcores.body import build_body
 from sim.cpu.kernelcores.bounds import bounds_of
 from sim.cpu.kernelmachines.kernels import Flavour, widened
-from sim.cpu.kernelmachines.loops import orbit_of
-from sim.cpu.kernelmachines.plan import Planner, Work
+from sim.cpu.kernelmachines.loops import Orbit, orbit_of
+from sim.cpu.kernelmachines.plan import Loop, Planner, Work
 from sim.cpu.kernelmachines.spec import KernelCpuSpec
 from sim.cpu.lowering import Operands
 from sim.cpu.multicore import CoreWork, Meeting, meet
@@ -144,8 +144,7 @@ class KernelCpuMachine(MachineModel):
         meeting = self._meet(works, found)
         units = {f"core{core}": stack for core, stack in enumerate(meeting.stacks)}
         main = units[f"core{meeting.last}"]
-        core = self.spec.core.kernel_core
-        loops = [(orbit_of(each.kernel, core), each) for each in works[meeting.last].loops]
+        loops = [(self._orbit(each), each) for each in works[meeting.last].loops]
         guessed = sum(not o.proved and each.iterations > len(o.ends) for o, each in loops)
         if guessed:
             choice += f", {guessed} of {len(loops)} loops continued without a proved period"
@@ -184,10 +183,8 @@ class KernelCpuMachine(MachineModel):
 
         Lines come into L1 while the core computes; the wait for the first is its L2's latency.
         """
-        core = self.spec.core.kernel_core
         stack = CycleStack.sum(
-            orbit_of(loop.kernel, core).stack(loop.iterations).scaled(loop.calls)
-            for loop in work.loops
+            self._orbit(loop).stack(loop.iterations).scaled(loop.calls) for loop in work.loops
         )
         second = self.spec.levels[1]
         moved = _walked(work, 1)
@@ -199,6 +196,9 @@ class KernelCpuMachine(MachineModel):
             StallCause.BANDWIDTH: max(0, filled - stack.total),
         }
         return stack + CycleStack(stalls=waits)
+
+    def _orbit(self, loop: Loop) -> Orbit:
+        return orbit_of(loop.kernel, self.spec.core.kernel_core, once=loop.iterations == 1)
 
     def _traffic(self, works: Sequence[Work], found: Operands) -> dict[str, Traffic]:
         """Bytes by level: L1 serves the instructions, each outer level what those inside lack."""
