@@ -29,8 +29,11 @@ from sim.stalls import CycleStack, StallCause
 
 SEARCHED_ITERATIONS = 2000
 """Within which a state is to come back."""
-COMPARED_SLOTS = 150
-"""Micro-ops, in whole iterations and at least two, on which the readable core must say the same."""
+COMPARED_SLOTS = 50
+"""Micro-ops, in whole iterations and at least one, on which the readable core must say the same."""
+
+core_named = cache(load_core)
+"""A core's description, read once."""
 
 CAUSES = {
     "dependencies": StallCause.DATA_DEPENDENCY,
@@ -113,7 +116,7 @@ def orbit_of(kernel: Kernel, core: str, *, once: bool = False) -> Orbit:
     KernelError where the core cannot execute it, and LawViolationError where the readable core
     says other cycles.
     """
-    body = build_body(kernel, load_core(core))
+    body = build_body(kernel, core_named(core))
     ordered = body.core.order == "in"
     step = _in_order(body) if ordered else _out_of_order(body)
     ends: list[int] = []
@@ -179,7 +182,7 @@ def _in_order(body: Body) -> Step:
 
 def _require_same_fidelity(body: Body, ends: list[int]) -> None:
     """Raise LawViolationError unless the readable core agrees on the first iterations."""
-    count = min(max(2, COMPARED_SLOTS // body.slots), len(ends))
+    count = min(max(1, COMPARED_SLOTS // body.slots), len(ends))
     if body.core.order == "in":
         readable = InOrderCore(build_in_order(body)).run(count)
     else:

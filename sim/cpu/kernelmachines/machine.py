@@ -8,11 +8,11 @@ from fractions import Fraction
 import numpy as np
 
 from sim.cpu.hierarchy import Hierarchy
-from sim.cpu.kernelcores import load_core, parse_kernel
+from sim.cpu.kernelcores import parse_kernel
 from sim.cpu.kernelcores.body import build_body
 from sim.cpu.kernelcores.bounds import bounds_of
 from sim.cpu.kernelmachines.kernels import Flavour, widened
-from sim.cpu.kernelmachines.loops import Orbit, orbit_of
+from sim.cpu.kernelmachines.loops import Orbit, core_named, orbit_of
 from sim.cpu.kernelmachines.plan import Loop, Planner, Work
 from sim.cpu.kernelmachines.spec import KernelCpuSpec
 from sim.cpu.lowering import Operands
@@ -218,7 +218,7 @@ class KernelCpuMachine(MachineModel):
 def multiply_adds_per_cycle(core: str, flavour: Flavour) -> Fraction:
     """Return how many multiply-adds of a whole register a core can start in a cycle."""
     text = widened(MULTIPLY_ADD[flavour.isa], flavour)
-    body = build_body(parse_kernel(text, flavour.isa), load_core(core))
+    body = build_body(parse_kernel(text, flavour.isa), core_named(core))
     return 1 / max(bounds_of(body).ports, Fraction(body.slots, body.core.issue_width))
 
 

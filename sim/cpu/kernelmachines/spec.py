@@ -6,8 +6,9 @@ from typing import Self
 
 from pydantic import Field, field_validator, model_validator
 
-from sim.cpu.kernelcores import CoreSpec, KernelError, load_core, parse_kernel
+from sim.cpu.kernelcores import CoreSpec, KernelError, parse_kernel
 from sim.cpu.kernelcores.body import build_body
+from sim.cpu.kernelmachines.loops import core_named
 from sim.cpu.spec import CachedCpuSpec
 from sim.spec import Strict
 
@@ -37,7 +38,7 @@ class KernelCoreSpec(Strict):
     @classmethod
     def _known(cls, name: str) -> str:
         try:
-            load_core(name)
+            core_named(name)
         except KernelError as error:
             raise ValueError(str(error)) from error
         return name
@@ -57,7 +58,7 @@ class KernelCoreSpec(Strict):
     @property
     def core(self) -> CoreSpec:
         """The core's own description."""
-        return load_core(self.kernel_core)
+        return core_named(self.kernel_core)
 
     @property
     def lanes(self) -> int:

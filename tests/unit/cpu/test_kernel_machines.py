@@ -48,7 +48,9 @@ def alone(name, **core):
 
 def add(elements):
     shape = (elements,)
-    return trace(Family.ELEMENTWISE, {"elements": elements}, [shape, shape], [shape], flops=elements)
+    return trace(
+        Family.ELEMENTWISE, {"elements": elements}, [shape, shape], [shape], flops=elements
+    )
 
 
 def instructions_of(lowered):
