@@ -1,5 +1,6 @@
 """Loops of kernels: every number of iterations, to the cycle, and what a core's width buys."""
 
+from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 
@@ -169,30 +170,31 @@ def test_every_cut_of_every_tile_does_its_multiply_adds_and_no_more(core):
                 assert all(line.width_bits in (flavour.bits, 64) for line in arithmetic)
 
 
-@pytest.mark.parametrize("flavour", [AVX2, AVX512, Flavour("x86_64", 128), NEON, SCALAR])
-@given(
+VISITS = st.builds(
+    Visit,
     reads=st.integers(1, 6),
     flops=st.integers(0, 9),
-    exps=st.integers(0, 1),
+    transcendentals=st.just(0),
     writes=st.integers(0, 5),
     reduces=st.booleans(),
 )
+
+
+@pytest.mark.parametrize("flavour", [AVX2, AVX512, Flavour("x86_64", 128), NEON, SCALAR])
+@given(visit=VISITS)
 @settings(deadline=None, max_examples=10)
-def test_a_pass_loads_stores_and_computes_exactly_what_it_says(
-    flavour, reads, flops, exps, writes, reduces
-):
-    visit = Visit(reads=reads, flops=flops, transcendentals=0, writes=writes, reduces=reduces)
+def test_a_pass_loads_stores_and_computes_exactly_what_it_says(flavour, visit):
     lines = kernels.pass_kernel(visit, flavour, unroll=4).instructions
     added = [i for i in lines if i.mnemonic in ("vaddps", "fadd", "fadd.s")]
-    assert len(added) == 4 * flops
-    assert sum(i.store is not None for i in lines) == 4 * writes
-    constants = 4 * flops - 4 * min(flops, reads - 1) - 4 * (reduces and flops >= reads)
-    in_memory = constants if flavour.isa == "x86_64" else 0  # AVX2 has no register for it
-    assert sum(i.load is not None for i in lines) == 4 * reads + in_memory
-    if exps:
-        longer = Visit(reads=reads, flops=flops, transcendentals=1, writes=writes, reduces=reduces)
-        more = len(kernels.pass_kernel(longer, flavour, unroll=4).instructions) - len(lines)
-        assert more == 4 * {"x86_64": 17, "aarch64": 22, "riscv64": 17}[flavour.isa]
+    assert len(added) == 4 * visit.flops
+    assert sum(i.store is not None for i in lines) == 4 * visit.writes
+    joined = min(visit.flops, visit.reads - 1)  # the other operands
+    constants = visit.flops - joined - (visit.reduces and visit.flops > joined)
+    in_memory = 4 * constants if flavour.isa == "x86_64" else 0  # AVX2 has no register for it
+    assert sum(i.load is not None for i in lines) == 4 * visit.reads + in_memory
+    longer = replace(visit, transcendentals=1)
+    more = len(kernels.pass_kernel(longer, flavour, unroll=4).instructions) - len(lines)
+    assert more == 4 * {"x86_64": 17, "aarch64": 22, "riscv64": 17}[flavour.isa]
 
 
 @pytest.mark.parametrize(
