@@ -19,7 +19,7 @@ from reports.memory_rows import (
     RoleRow,
     TimedRow,
 )
-from sim.cpu.spec import CpuSpec
+from sim.cpu.spec import CachedCpuSpec
 from sim.errors import SpecError, TokenclockError
 from sim.gpu.spec import GpuSpec
 from sim.memory.cache.run import AddressTrace, run_addresses
@@ -38,7 +38,7 @@ MOST_LINES = 1 << 25
 
 def levels_of(spec: MachineSpec) -> tuple[CacheLevelSpec, ...]:
     """Return a machine's caches from the inside out; SpecError where it has none."""
-    if isinstance(spec, CpuSpec):
+    if isinstance(spec, CachedCpuSpec):
         return spec.hierarchy.levels
     if isinstance(spec, GpuSpec):
         return (spec.l2_level,)
@@ -122,14 +122,14 @@ def analyse(
     )
 
 
-def _cpu(spec: MachineSpec) -> CpuSpec:
-    if not isinstance(spec, CpuSpec):
+def _cpu(spec: MachineSpec) -> CachedCpuSpec:
+    if not isinstance(spec, CachedCpuSpec):
         raise SpecError(f"{spec.name}: TLBs and timed caches are those of CPUs; take a CPU")
     return spec
 
 
 def _timed(
-    trace: AddressTrace, levels: Sequence[CacheLevelSpec], spec: CpuSpec, extras: Extras
+    trace: AddressTrace, levels: Sequence[CacheLevelSpec], spec: CachedCpuSpec, extras: Extras
 ) -> TimedRow:
     first = slice(extras.timed)
     begun = AddressTrace(

@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from reports.memory_rows import DramRow, PrefetchRow, TimedLevelRow, TimedRow, TlbRow
-from sim.cpu.spec import CpuSpec
+from sim.cpu.spec import CachedCpuSpec
 from sim.errors import SpecError, did_you_mean
 from sim.memory.cache.plain import is_plain, memory_requests
 from sim.memory.cache.prefetch_spec import AnyPrefetcher
@@ -137,7 +137,7 @@ def _dram_row(ran: Sequence[DramResult], *, lines: int, replayed: int) -> DramRo
     )
 
 
-def tlb_row(chip: str, page_bytes: int, trace: AddressTrace, spec: CpuSpec) -> TlbRow:
+def tlb_row(chip: str, page_bytes: int, trace: AddressTrace, spec: CachedCpuSpec) -> TlbRow:
     """Translate a stream by a chip's TLBs, its walks going through the machine's caches."""
     translation = mapped(load_mmu(chip), MappingSpec(page_bytes=page_bytes))
     run = translate(trace, translation, with_physical=True)
@@ -157,7 +157,7 @@ def tlb_row(chip: str, page_bytes: int, trace: AddressTrace, spec: CpuSpec) -> T
 
 
 def timed_row(
-    spec: CpuSpec,
+    spec: CachedCpuSpec,
     levels: Sequence[CacheLevelSpec],
     trace: AddressTrace,
     *,

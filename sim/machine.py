@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from copy import deepcopy
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from sim.cpu.kernelmachines import KernelCpuMachine, KernelCpuSpec
 from sim.cpu.machine import CpuMachine
 from sim.cpu.spec import CpuSpec
 from sim.errors import SpecError, did_you_mean
@@ -25,6 +27,13 @@ FAMILIES: dict[str, tuple[type[MachineSpec], Callable[..., MachineModel]]] = {
     "gpu": (GpuSpec, GpuMachine),
     "tpu": (TpuSpec, TpuMachine),
 }
+
+KERNEL_CORE = "kernel_core"
+"""The key of a CPU's `core` that names a core of `kernelcores`, in place of a five-stage one."""
+KERNEL_CPU: tuple[type[MachineSpec], Callable[..., MachineModel]] = (
+    KernelCpuSpec,
+    KernelCpuMachine,
+)
 
 BANDWIDTH = "memory.bandwidth_bytes_per_second"
 
@@ -57,15 +66,28 @@ def load_machine(name_or_path: str, *, overrides: Mapping[str, Any] | None = Non
     """
     file = machine_file(name_or_path)
     values = _overridden(file, overrides or {})
-    family = str(values.get("family", ""))
-    if family not in FAMILIES:
-        hint = did_you_mean(family, FAMILIES)
-        raise SpecError(f"{file.path}: key 'family': no machine family '{family}'{hint}")
-    spec_type, model_type = FAMILIES[family]
+    spec_type, model_type = family_of(values, file.path)
     spec = validate(spec_type, values, file.path)
     if BANDWIDTH not in (overrides or {}):
         check_peak(spec.memory, file.path)
     return model_type(spec)
+
+
+def family_of(
+    values: Mapping[str, Any], path: Path
+) -> tuple[type[MachineSpec], Callable[..., MachineModel]]:
+    """Return how a description is read and built; SpecError for a family that does not exist."""
+    family = str(values.get("family", ""))
+    if family not in FAMILIES:
+        hint = did_you_mean(family, FAMILIES)
+        raise SpecError(f"{path}: key 'family': no machine family '{family}'{hint}")
+    core = values.get("core")
+    if family != "cpu" or not isinstance(core, Mapping):
+        return FAMILIES[family]
+    near = get_close_matches(KERNEL_CORE, core, n=1, cutoff=0.8)
+    if near and near[0] != KERNEL_CORE:
+        raise SpecError(f"{path}: key 'core.{near[0]}': unknown; did you mean '{KERNEL_CORE}'?")
+    return KERNEL_CPU if near else FAMILIES[family]
 
 
 def _overridden(file: SpecFile, overrides: Mapping[str, Any]) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from sim.cpu.riscv.calls import (
     ModelNumbers,
     calls_of,
 )
+from sim.cpu.spec import CoreSpec
 from workloads.trace import ANSWERING, Family, Op, Phase, Role, Trace
 
 _APART = 40
@@ -57,8 +58,9 @@ class ExecutedKernels:
     34(3), 2008; Van Zee and van de Geijn, BLIS, ACM TOMS 41(3), 2015.
     """
 
-    def __init__(self, hierarchy: Hierarchy, cut: Cut) -> None:
+    def __init__(self, hierarchy: Hierarchy, core: CoreSpec, cut: Cut) -> None:
         self._hierarchy = hierarchy
+        self._core = core
         self._line = hierarchy.spec.line_bytes
         self._trees = KernelTrees(cut)
         self._shape = _Shape(head_size=0, transposed=frozenset())
@@ -76,7 +78,7 @@ class ExecutedKernels:
 
     def runs(self, op: Op, trace: Trace) -> bool:
         """Whether there is a kernel for an operation of this kind and shape."""
-        core = self._hierarchy.spec.core
+        core = self._core
         if core.count > 1 or core.lanes > 1 or core.prefetch or op.phase not in ANSWERING:
             return False
         if op.kind not in WRITERS or len(op.writes) != 1:

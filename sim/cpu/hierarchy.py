@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import dataclass, replace
 
-from sim.cpu.spec import CpuSpec
+from sim.cpu.spec import CachedCpuSpec
 from sim.cpu.steady import LineCost
 from sim.memory.residency import Residency
 from sim.stalls import StallCause
@@ -44,7 +44,7 @@ class Hierarchy:
     Source: Hennessy and Patterson, Computer Architecture, appendix B (average access time).
     """
 
-    def __init__(self, spec: CpuSpec) -> None:
+    def __init__(self, spec: CachedCpuSpec) -> None:
         self.spec = spec
         self.dram = len(spec.levels)
         """Main memory's level index."""
@@ -59,7 +59,7 @@ class Hierarchy:
         self._kept = [
             (index, Residency(level.capacity_bytes))
             for index, level in enumerate(spec.levels)
-            if spec.core.count == 1 or level.shared
+            if spec.core_count == 1 or level.shared
         ]
 
     @property
@@ -147,7 +147,7 @@ class Hierarchy:
         line = spec.line_bytes
         if level == L1:
             return LineCost()
-        if spec.core.prefetch:
+        if spec.streams_ahead:
             if level == self.dram or spec.levels[level].shared:
                 return LineCost()
             return LineCost(-(-line // spec.levels[level].bytes_per_cycle))

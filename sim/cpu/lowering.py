@@ -16,6 +16,7 @@ from sim.cpu.hierarchy import Hierarchy, Operand
 from sim.cpu.kernel_rows import Sources
 from sim.cpu.plan import Operands, Plan, Share, Walk
 from sim.cpu.programs import Product, RowWork
+from sim.cpu.spec import CpuSpec
 from sim.cpu.steady import LineCost
 from sim.cpu.tiles import programs_of
 from sim.errors import UnsupportedOpError
@@ -54,13 +55,12 @@ class Lowering:
     Source: static scheduling as in OpenMP Application Programming Interface 5.2, section 11.5.
     """
 
-    def __init__(self, hierarchy: Hierarchy) -> None:
-        core = hierarchy.spec.core
+    def __init__(self, hierarchy: Hierarchy, spec: CpuSpec) -> None:
         self._hierarchy = hierarchy
-        self._cores = core.count
-        self._lanes = core.lanes
-        self._programs = programs_of(hierarchy.spec)
-        self._executed = ExecutedKernels(hierarchy, self._programs.cut)
+        self._cores = spec.core.count
+        self._lanes = spec.core.lanes
+        self._programs = programs_of(spec)
+        self._executed = ExecutedKernels(hierarchy, spec.core, self._programs.cut)
 
     def start(self, trace: Trace) -> None:
         """Take the trace whose operations follow."""

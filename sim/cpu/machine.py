@@ -36,7 +36,7 @@ class CpuMachine(MachineModel):
         self.main_stage = 0
         self._timeline = Timeline(spec.rules, spec.line_bytes)
         self._hierarchy = Hierarchy(spec)
-        self._lowering = Lowering(self._hierarchy)
+        self._lowering = Lowering(self._hierarchy, spec)
         self._cases: dict[Hashable, LoweredOp] = {}
         self._trace: Trace | None = None
 

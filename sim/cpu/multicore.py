@@ -13,7 +13,7 @@ from itertools import pairwise
 import simpy
 
 from sim.clock import Clock, run_to_completion
-from sim.cpu.spec import CpuSpec
+from sim.cpu.spec import CachedCpuSpec
 from sim.memory.link import SharedLink
 from sim.pipeline import ONE_HERTZ_PER_TICK, Latch, Stage
 from sim.stalls import CycleStack, StallCause
@@ -47,13 +47,13 @@ class Meeting:
     """The core that arrived last."""
 
 
-def barrier_cycles(spec: CpuSpec) -> int:
+def barrier_cycles(spec: CachedCpuSpec) -> int:
     """Return the cost of a dissemination barrier once all have arrived.
 
     In each of log2(cores) rounds a core writes a flag and reads another's: two trips through the
     shared cache (Mellor-Crummey and Scott, ACM TOCS 9(1), 1991).
     """
-    return 2 * (spec.core.count - 1).bit_length() * spec.levels[-1].hit_cycles
+    return 2 * (spec.core_count - 1).bit_length() * spec.levels[-1].hit_cycles
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +122,7 @@ class Compute(Stage):
         return self._cycles[uop]
 
 
-def meet(spec: CpuSpec, works: Sequence[CoreWork]) -> Meeting:
+def meet(spec: CachedCpuSpec, works: Sequence[CoreWork]) -> Meeting:
     """Run every core's work, contending for what they share, up to the barrier."""
     env = simpy.Environment()
     clock = Clock(env, ONE_HERTZ_PER_TICK)
@@ -147,7 +147,7 @@ def meet(spec: CpuSpec, works: Sequence[CoreWork]) -> Meeting:
 
 
 def _transfers(
-    spec: CpuSpec, works: Sequence[CoreWork], env: simpy.Environment
+    spec: CachedCpuSpec, works: Sequence[CoreWork], env: simpy.Environment
 ) -> list[dict[StallCause, Transfer]]:
     """Return what each core moves: from DRAM, then from the shared cache (CACHE); or neither."""
     outer = spec.levels[-1]

@@ -63,18 +63,15 @@ class CacheSpec(Strict):
     """One for all cores, instead of one a core."""
 
 
-class CpuSpec(MachineSpec):
-    """A CPU: cores, caches from the inside out, main memory."""
+class CachedCpuSpec(MachineSpec):
+    """What CPUs of any kind of core have in common: caches from the inside out, main memory."""
 
     family: Literal["cpu"]
-    core: CoreSpec
     caches: Mapping[str, CacheSpec] = Field(min_length=1)
 
     @model_validator(mode="after")
-    def _consistent(self) -> Self:
+    def _caches_fit(self) -> Self:
         levels = list(self.caches.values())
-        if levels[0].shared:
-            raise ValueError("the first cache must be private: it is the pipeline's memory stages")
         if len({level.line_bytes for level in levels}) > 1:
             raise ValueError("caches must agree in line_bytes")
         _refuse_broken_sets(self)
@@ -82,27 +79,17 @@ class CpuSpec(MachineSpec):
             level.capacity_bytes for level in levels
         ):
             raise ValueError("caches must grow from the inside out")
-        shared = [level.shared for level in levels]
-        if self.core.prefetch != shared[-1] or any(shared[:-1]):
-            raise ValueError("`prefetch: true` goes with a last cache that is `shared: true`")
-        if self.core.count > 1 and not self.core.prefetch:
-            raise ValueError("several cores need `prefetch: true` and a shared last cache")
         return self
 
     @property
-    def rules(self) -> PipelineRules:
-        """The pipeline's rules."""
-        core = self.core
-        return PipelineRules(
-            forwarding=core.forwarding,
-            shared_port=core.shared_memory_port,
-            fetch_stages=core.stages.fetch,
-            decode_stages=core.stages.decode,
-            execute_stages=core.stages.execute,
-            memory_stages=self.levels[0].hit_cycles,
-            check_stages=core.stages.check,
-            issue_width=core.issue_width,
-        )
+    def core_count(self) -> int:
+        """Cores that share the last cache."""
+        raise NotImplementedError
+
+    @property
+    def streams_ahead(self) -> bool:
+        """Whether streams are fetched ahead, so that they cost bandwidth and not latency."""
+        raise NotImplementedError
 
     @property
     def levels(self) -> tuple[CacheSpec, ...]:
@@ -136,7 +123,50 @@ class CpuSpec(MachineSpec):
         return MemoryPort(self.memory, self.clock_hz)
 
 
-def _refuse_broken_sets(spec: CpuSpec) -> None:
+class CpuSpec(CachedCpuSpec):
+    """A CPU of in-order cores, whose depth and width are data."""
+
+    core: CoreSpec
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        levels = self.levels
+        if levels[0].shared:
+            raise ValueError("the first cache must be private: it is the pipeline's memory stages")
+        shared = [level.shared for level in levels]
+        if self.core.prefetch != shared[-1] or any(shared[:-1]):
+            raise ValueError("`prefetch: true` goes with a last cache that is `shared: true`")
+        if self.core.count > 1 and not self.core.prefetch:
+            raise ValueError("several cores need `prefetch: true` and a shared last cache")
+        return self
+
+    @property
+    def core_count(self) -> int:
+        """Cores that share the last cache."""
+        return self.core.count
+
+    @property
+    def streams_ahead(self) -> bool:
+        """Whether streams are fetched ahead, so that they cost bandwidth and not latency."""
+        return self.core.prefetch
+
+    @property
+    def rules(self) -> PipelineRules:
+        """The pipeline's rules."""
+        core = self.core
+        return PipelineRules(
+            forwarding=core.forwarding,
+            shared_port=core.shared_memory_port,
+            fetch_stages=core.stages.fetch,
+            decode_stages=core.stages.decode,
+            execute_stages=core.stages.execute,
+            memory_stages=self.levels[0].hit_cycles,
+            check_stages=core.stages.check,
+            issue_width=core.issue_width,
+        )
+
+
+def _refuse_broken_sets(spec: CachedCpuSpec) -> None:
     try:
         _ = spec.hierarchy
     except ValidationError as error:

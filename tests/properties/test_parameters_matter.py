@@ -22,7 +22,7 @@ from reports.memory import analyse
 from sim import machine
 from sim.energy import EnergyError, run_energy
 from sim.errors import CapacityError, SpecError, UnsupportedOpError
-from sim.machine import FAMILIES, machine_names
+from sim.machine import KERNEL_CORE, family_of, machine_names
 from sim.memory.layout import Piece
 from sim.run import run
 from sim.spec import validate
@@ -63,6 +63,7 @@ REASONS = {
     "count": "several cores need `prefetch` and a shared last cache, which this machine has not",
     "prefetch": "goes with a shared last cache: two keys of a description, changed together",
     "shared": "goes with `prefetch`: two keys of a description, changed together",
+    "one width": "the instruction set's packaged kernels have one width, the file's",
     "first bandwidth": "one access of a core a cycle never takes more than the first cache gives",
     "hidden latency": "streams are fetched ahead into private caches, so only bandwidth is paid",
     "stores": "operations store no more than they load, so where both are 1 only loads bind",
@@ -100,13 +101,17 @@ def _vector_reason(vector: Mapping[str, Any], path: tuple[Any, ...]) -> str:
 
 def _cpu_reason(values: Mapping[str, Any], path: tuple[Any, ...]) -> str:
     core, caches = values["core"], list(values["caches"])
+    kernels = KERNEL_CORE in core
+    if path[0] == "core" and kernels:
+        alone = path[1] == "vector_bits" and core["vector_bits"] <= 128
+        return "one width" if alone else ""
     if path[0] == "core":
         alone = path[1] == "count" and not core["prefetch"]
         return path[1] if path[1] == "prefetch" or alone else ""
     if path[0] == "caches" and path[1] == caches[0]:
         return "first bandwidth" if path[2] == "bytes_per_cycle" else ""
     if path[0] == "caches" and path[2] == "hit_cycles" and path[1] != caches[-1]:
-        return "hidden latency" if core["prefetch"] else ""
+        return "hidden latency" if core.get("prefetch") else ""
     return path[-1] if path[-1] == "shared" else ""
 
 
@@ -271,14 +276,14 @@ def many_small() -> Trace:
 @cache
 def columns_of_a_matrix() -> Piece:
     """Lines a power of two apart, walked three times: what fits only where sets have ways."""
-    lines = np.tile(np.arange(24) * 2**14, 3)
+    lines = np.tile(np.arange(24) * 2**19, 3)
     known = np.zeros(len(lines), dtype=np.bool_)
     return Piece(lines=lines, writes=known, roles=known.astype(np.int8) - 1)
 
 
 def outputs(values: dict[str, Any], path: Any, trace: Trace) -> Any:
     """All that a run of a description gives; the refusal where it is refused."""
-    spec_type, model_type = FAMILIES[values["family"]]
+    spec_type, model_type = family_of(values, path)
     built = model_type(validate(spec_type, values, path))
     misses = None
     if values["family"] == "cpu":

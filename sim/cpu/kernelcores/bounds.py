@@ -163,14 +163,18 @@ Edge = tuple[int, int, int, int]
 
 
 def _positive_cycle(count: int, edges: list[Edge], ratio: Fraction) -> list[Edge]:
-    """Return a cycle of positive latency less `ratio` an iteration; empty for none."""
-    length = [Fraction(0)] * count
+    """Return a cycle of positive latency less `ratio` an iteration; empty for none.
+
+    Lengths count in parts of a cycle of which `ratio` is a whole number.
+    """
+    scale, less = ratio.denominator, ratio.numerator
+    length = [0] * count
     into: list[Edge | None] = [None] * count
     changed = -1
     for _ in range(count + 1):
         changed = -1
         for edge in edges:
-            reached = length[edge[0]] + edge[2] - ratio * edge[3]
+            reached = length[edge[0]] + scale * edge[2] - less * edge[3]
             if reached > length[edge[1]]:
                 length[edge[1]], into[edge[1]], changed = reached, edge, edge[1]
         if changed < 0:

@@ -74,6 +74,9 @@ class CoreSpec(Strict):
     """Names in the cost tables' `cores` column, the first that has a class wins."""
     issue_width: int = Field(ge=1)
     """Fused micro-ops renamed a cycle; in order: instructions issued."""
+    widest_vector_bits: int | None = Field(default=None, ge=32)
+    """Of the registers that kernels may use in a machine of such cores; None: not given. 32 is one
+    float32 at a time."""
     ports: tuple[str, ...]
     memory_ports: tuple[str, ...] = ()
     dividers: tuple[str, ...] = ()

@@ -83,7 +83,7 @@ def program_of(trace, machine="cpu-5stage", **parts):
     """A time line, and the program that the machine model makes of the one operation."""
     described = spec(machine, **parts)
     hierarchy, (op,) = Hierarchy(described), trace.blocks[0].ops
-    lowering = Lowering(hierarchy)
+    lowering = Lowering(hierarchy, described)
     lowering.start(with_a_model(trace))
     plan = lowering.plan(op, lowering.find(op, None, trace), trace)
     assert plan.choice.startswith("executed kernels: ")

@@ -15,8 +15,9 @@ def test_of_a_result_stays_what_the_operations_own_streams_leave():
     """4 KiB of results along 1 MiB of weights: in 32 KiB of cache the last 32nd is left."""
     trace = product(1, 1024, 256)
     (op,) = trace.blocks[0].ops
-    hierarchy = Hierarchy(spec("cpu-5stage"))
-    lowering = Lowering(hierarchy)
+    described = spec("cpu-5stage")
+    hierarchy = Hierarchy(described)
+    lowering = Lowering(hierarchy, described)
     lowering.start(trace)
     lowering.find(op, None, trace)
     found = hierarchy.read(trace, op.writes[0], None, op)
@@ -30,8 +31,9 @@ def test_of_a_result_stays_what_the_operations_own_streams_leave():
 def test_rows_stay_while_weights_stream_by_if_they_fit_beside_two_panels(capacity, kept):
     trace = product(1, 1024, 256)
     (op,) = trace.blocks[0].ops
-    hierarchy = Hierarchy(spec("cpu-5stage", caches=l1(capacity)))
-    lowering = Lowering(hierarchy)
+    described = spec("cpu-5stage", caches=l1(capacity))
+    hierarchy = Hierarchy(described)
+    lowering = Lowering(hierarchy, described)
     lowering.start(trace)
     lowering.find(op, None, trace)
     assert hierarchy.read(trace, op.reads[0], None, op).in_l1_bytes == kept
