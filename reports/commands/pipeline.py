@@ -26,10 +26,17 @@ Examples:
   tokenclock pipeline program.s --on scoreboard --at 19
   tokenclock pipeline program.s --on ooo-w4-rob128-gshare
   tokenclock pipeline one.s two.s --on ooo-w4-rob128-smt2
+  tokenclock pipeline program.s --on ./mine.yaml
   tokenclock pipeline --list"""
 )
 @click.argument("programs", metavar="PROGRAM...", type=PATH, nargs=-1)
-@click.option("--on", "name", default="five-stage-forward", show_default=True, help="The machine.")
+@click.option(
+    "--on",
+    "name",
+    default="five-stage-forward",
+    show_default=True,
+    help="The machine: a name, or its YAML file.",
+)
 @click.option("--list", "lists", is_flag=True, help="List the machines and leave.")
 @click.option("--rows", default=24, show_default=True, type=click.IntRange(min=0), help="To draw.")
 @click.option("--first", default=0, type=click.IntRange(min=0), help="Fetched instruction drawn.")
@@ -68,10 +75,10 @@ def pipeline(
     thread may have a PROGRAM of its own.
     """
     from reports.output import json_text  # noqa: PLC0415 - start-up time
-    from reports.pipelines import Shown, look_at, machine_names  # noqa: PLC0415 - start-up time
+    from reports.pipelines import Shown, look_at, machine_list  # noqa: PLC0415 - start-up time
 
     if lists:
-        click.echo("\n".join(machine_names()))
+        click.echo(machine_list())
         return 0
     if not programs:
         raise click.UsageError("give a PROGRAM, or --list")

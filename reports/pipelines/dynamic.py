@@ -30,7 +30,9 @@ class DynamicLook:
     run: DynamicRun
 
     @classmethod
-    def of(cls, name: str, programs: Sequence[Path], watched: Sequence[str] = ()) -> DynamicLook:
+    def of(
+        cls, name: str | Path, programs: Sequence[Path], watched: Sequence[str] = ()
+    ) -> DynamicLook:
         """Run one program of the machine's width."""
         no_watches(name, watched)
         spec = load_dynamic(name)

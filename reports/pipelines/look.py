@@ -60,14 +60,14 @@ class Look(Protocol):
         """Return which stages stand for gem5's; SpecError where they cannot."""
 
 
-def one_program(name: str, programs: Sequence[Path]) -> Path:
+def one_program(name: str | Path, programs: Sequence[Path]) -> Path:
     """Return the program of a machine with one thread; SpecError for several."""
     if len(programs) != 1:
         raise SpecError(f"{name} runs one program; {len(programs)} were given")
     return programs[0]
 
 
-def no_watches(name: str, watched: Sequence[str]) -> None:
+def no_watches(name: str | Path, watched: Sequence[str]) -> None:
     """Refuse watches on a machine that does not keep values cycle by cycle."""
     if watched:
         raise SpecError(

@@ -26,7 +26,7 @@ class SuperscalarLook:
 
     @classmethod
     def of(
-        cls, name: str, programs: Sequence[Path], watched: Sequence[str] = ()
+        cls, name: str | Path, programs: Sequence[Path], watched: Sequence[str] = ()
     ) -> SuperscalarLook:
         """Run RV64 assembly text, a program a hardware thread."""
         no_watches(name, watched)

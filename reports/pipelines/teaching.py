@@ -24,7 +24,9 @@ class TeachingLook:
     recorder: Recorder
 
     @classmethod
-    def of(cls, name: str, programs: Sequence[Path], watched: Sequence[str] = ()) -> TeachingLook:
+    def of(
+        cls, name: str | Path, programs: Sequence[Path], watched: Sequence[str] = ()
+    ) -> TeachingLook:
         """Run one RV32 program, and keep what happens to registers and what is watched."""
         spec = load_pipeline(name)
         program = assemble_file(one_program(name, programs), text_base=spec.text_base)

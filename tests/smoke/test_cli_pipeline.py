@@ -1,8 +1,11 @@
 """`tokenclock pipeline`: what it prints, writes and refuses."""
 
 import json
+from pathlib import Path
 
 import pytest
+
+from sim import cpu
 
 TEXT = "li a0, 20\naddi a0, a0, 1\nli a7, 1\necall\nli a7, 10\necall\n"
 
@@ -92,6 +95,21 @@ def test_what_a_machine_cannot_show_is_refused(tokenclock, program, tmp_path):
 def test_all_machines_are_listed(tokenclock):
     listed = tokenclock("pipeline", "--list").out.split()
     assert {"five-stage-forward", "scoreboard", "ooo-w4-rob128-smt2"} <= set(listed)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [("pipelines", "predict-2-bit"), ("dynamic", "tomasulo"), ("cores", "inorder-w1-static")],
+)
+def test_a_machine_of_ones_own_runs_from_its_file(tokenclock, program, tmp_path, kind, name):
+    path = tmp_path / "mine.yaml"
+    text = (Path(cpu.__path__[0]) / kind / f"{name}.yaml").read_text()
+    path.write_text(text.replace(f"name: {name}", "name: mine"))
+    own = json.loads(tokenclock("pipeline", program, "--on", path, "--json").out)
+    packaged = json.loads(tokenclock("pipeline", program, "--on", name, "--json").out)
+    assert own == packaged | {"machine": "mine"}
+    path.write_text("name: mine\n")
+    tokenclock("pipeline", program, "--on", path).assert_refused("none of the keys organisation")
 
 
 def test_a_watch_tells_each_change_in_the_cycle_of_its_stage(tokenclock, tmp_path):

@@ -8,6 +8,7 @@ from itertools import pairwise
 
 from sim.cpu.cores.run import CoreRun
 from sim.cpu.logs import O3Stages, StageStamp, StampedInstruction
+from sim.cpu.logs.columns import draw
 
 STAGES = ("F", "Rn", "I", "C", "Rt")
 """Fetched, renamed, issued, complete, retired: the stamps of the diagram."""
@@ -68,15 +69,11 @@ def text_diagram(run: CoreRun, *, first: int = 0, count: int = 24) -> str:
         return ""
     threads = run.stream.threads > 1
     labels = [f"{p.thread}: {p.text}" if threads else p.text for p in shown]
-    cycles = range(min(p.stamps[0] for p in shown), max(p.stamps[-1] for p in shown) + 1)
-    column, label = max(len(str(cycles[-1])), 2) + 1, max(map(len, labels))
-    lines = [" " * label + "".join(str(cycle).rjust(column) for cycle in cycles)]
-    for text, passage in zip(labels, shown, strict=True):
+    rows = []
+    for passage in shown:
         cells = dict.fromkeys(range(passage.stamps[0], passage.stamps[-1]), HELD)
-        cells.update(zip(passage.stamps, STAGES, strict=True))
-        line = "".join(cells.get(cycle, "").rjust(column) for cycle in cycles)
-        lines.append((text.ljust(label) + line).rstrip())
-    return "\n".join(lines) + "\n"
+        rows.append(cells | dict(zip(passage.stamps, STAGES, strict=True)))
+    return draw(labels, rows, HELD)
 
 
 def stamped(run: CoreRun) -> list[StampedInstruction]:

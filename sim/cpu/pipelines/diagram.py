@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from sim.cpu.logs.columns import draw
 from sim.cpu.pipelines.result import Flight, PipelineRun
 from sim.cpu.riscv.program import INSTRUCTION_BYTES
 
@@ -30,8 +31,6 @@ def text_diagram(run: PipelineRun, *, first: int = 0, count: int = 40) -> str:
     flights = [flight for flight in run.flights[first : first + count] if flight.stamps]
     if not flights:
         return ""
-    begin = min(flight.stamps[0][1] for flight in flights)
-    end = max(flight.stamps[-1][2] for flight in flights) + 1
     labels = [str(flight.instruction) for flight in flights]
     rows = []
     for flight in flights:
@@ -39,14 +38,7 @@ def text_diagram(run: PipelineRun, *, first: int = 0, count: int = 40) -> str:
         if not flight.retired and flight.stamps[-1][0] != run.spec.stages[-1]:
             row[flight.stamps[-1][2] + 1] = SQUASHED
         rows.append(row)
-    cycles = range(begin, max(end, *(max(row) + 1 for row in rows)))
-    column = max(len(str(cycles[-1])), *(len(text) for row in rows for text in row.values())) + 1
-    label = max(len(text) for text in labels)
-    lines = [" " * label + "".join(str(cycle).rjust(column) for cycle in cycles)]
-    for text, row in zip(labels, rows, strict=True):
-        line = "".join(row.get(cycle, "").rjust(column) for cycle in cycles)
-        lines.append((text.ljust(label) + line).rstrip())
-    return "\n".join(lines) + "\n"
+    return draw(labels, rows, HELD)
 
 
 def _stay(flight: Flight) -> Iterator[tuple[int, str]]:

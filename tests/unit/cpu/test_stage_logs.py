@@ -8,6 +8,7 @@ from sim.cpu.logs import (
     kanata,
     o3_pipe_view,
 )
+from sim.cpu.logs.columns import FOLDED_FROM, draw
 
 STAGES = O3Stages(
     fetch="F", decode="D", rename="D", dispatch="D", issue="X", complete="W", retire="W"
@@ -114,3 +115,20 @@ def test_o3_pipe_view_gives_a_stage_without_a_cycle_the_next_ones_time():
     assert [line.split(":")[2] for line in lines[:5]] == ["1000", "2000", "2000", "2000", "2000"]
     cut = o3_pipe_view([through(0, 0, stages="FD", retired=False)], STAGES).splitlines()
     assert [line.split(":")[2] for line in cut[3:]] == ["2000", "0", "0", "0"]
+
+
+def test_a_wait_of_eight_quiet_columns_is_folded_and_one_of_seven_is_not():
+    for wait in (FOLDED_FROM - 1, FOLDED_FROM):
+        row = {0: "F"} | dict.fromkeys(range(1, wait + 1), "-") | {wait + 1: "R"}
+        heads, cells = (line.split() for line in draw(["i"], [row], "-").splitlines())
+        folded = wait == FOLDED_FROM
+        whole = [str(cycle) for cycle in range(wait + 2)]
+        assert heads == (["0", "1", "+7", "9"] if folded else whole)
+        assert cells == ["i", "F", *["-"] * (2 if folded else wait), "R"]
+
+
+def test_a_wait_in_one_row_is_not_folded_while_another_row_works():
+    rows = [dict.fromkeys(range(12), "-") | {0: "F", 12: "R"}, {6: "F", 7: "R"}]
+    heads = draw(["a", "b"], rows, "-").splitlines()[0].split()
+    assert heads == [str(cycle) for cycle in range(13)]
+    assert draw([], [], "-") == ""
