@@ -128,6 +128,7 @@ class Ledger:
             simulated_cycles=worked * fresh + waited,
             replayed_cycles=worked * (repeats - fresh),
             extrapolated_cycles=lowered.extrapolated_cycles * repeats,
+            unproved_cycles=lowered.unproved_cycles * repeats,
         )
 
     def result(self) -> RunResult:

@@ -58,7 +58,9 @@ class LoweredOp:
     traffic: Mapping[str, Traffic]
     """Bytes by memory level; `dram` is always there."""
     extrapolated_cycles: int = 0
-    """Part of the main stage's cycles that a proved steady state stands for."""
+    """Part of the main stage's cycles that a steady state stands for."""
+    unproved_cycles: int = 0
+    """Part of the extrapolated ones whose steady state is not proved, but a mean."""
     hidden: Mapping[str, int] = field(default_factory=dict)
     """Cycles that an inner unit was busy for this operation beside earlier ones, while it was
     otherwise idle; they are not among the operation's own cycles."""
@@ -69,8 +71,10 @@ class LoweredOp:
         for name, stack in {"stack": self.stack, **self.units}.items():
             if stack.total != self.main_cycles:
                 raise ValueError(f"{name} holds {stack.total} cycles of {self.main_cycles}")
-        if DRAM not in self.traffic or not 0 <= self.extrapolated_cycles <= self.main_cycles:
-            raise ValueError("a lowered operation needs DRAM traffic and a share within its cycles")
+        if not 0 <= self.unproved_cycles <= self.extrapolated_cycles <= self.main_cycles:
+            raise ValueError("extrapolated cycles are part of all, and unproved ones of them")
+        if DRAM not in self.traffic:
+            raise ValueError("a lowered operation needs DRAM traffic")
 
     @property
     def main_cycles(self) -> int:

@@ -25,7 +25,9 @@ class Shares:
     replayed_cycles: int = 0
     """Repetitions of a simulated case with the same state."""
     extrapolated_cycles: int = 0
-    """Continued from a loop's proved steady state."""
+    """Continued from a loop's steady state."""
+    unproved_cycles: int = 0
+    """Those of the extrapolated ones whose steady state is a mean, since no state came back."""
 
     @property
     def total(self) -> int:
@@ -34,18 +36,19 @@ class Shares:
 
     @property
     def error_bound_cycles(self) -> int:
-        """By how much replay and extrapolation can be off from simulating all: not at all.
+        """By how much replay and extrapolation can be off from simulating all.
 
-        A machine may only repeat what starts from a state that it has had before, with all that
-        its future depends on in the state; tests hold that equal to brute force.
+        Not at all where a state is proved to come back, with all that its future depends on in the
+        state; tests hold that equal to brute force. By all that was continued without a proof.
         """
-        return 0
+        return self.unproved_cycles
 
     def __add__(self, other: Shares) -> Shares:
         return Shares(
             simulated_cycles=self.simulated_cycles + other.simulated_cycles,
             replayed_cycles=self.replayed_cycles + other.replayed_cycles,
             extrapolated_cycles=self.extrapolated_cycles + other.extrapolated_cycles,
+            unproved_cycles=self.unproved_cycles + other.unproved_cycles,
         )
 
 

@@ -121,8 +121,7 @@ def _print(comparison: Comparison, out: Path) -> None:
     for failure in comparison.failures:
         click.echo(f"{failure.machine}  did not run: {failure.reason}")
     click.echo()
-    for result in fastest_first(comparison.results):
-        click.echo(obtained(result))
+    click.echo(obtained(fastest_first(comparison.results)))
     click.echo("\n" + textwrap.fill(headline(comparison.results), TEXT_WIDTH))
     click.echo(f"\nCharts, tables and trace: {out}/  (open {out / 'index.html'})")
 

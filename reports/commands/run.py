@@ -80,8 +80,8 @@ def _print(outcome: ScenarioOutcome, out: Path, executed: Sequence[Executed]) ->
     names = [short_name(key) for key in swept]
     header = (*names, "machine", "phase", "tokens/s", "per token", "binds")
     click.echo(aligned(header, rows, text=(len(swept), len(swept) + 1, len(swept) + 4)))
-    for line in dict.fromkeys(obtained(point.result) for point in outcome.points):
-        click.echo(line)
+    click.echo()
+    click.echo(obtained(point.result for point in outcome.points))
     click.echo()
     for done in executed:
         print_executed(done)

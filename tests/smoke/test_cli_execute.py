@@ -173,7 +173,7 @@ def test_a_scenario_executes_every_instruction_and_checks_token_logits_and_time(
         "numpy's too",
         "where the cycles went",
         "Predicted from the trace",
-        "error bound 0",
+        "it is off by 0 cycles",
     ):
         assert said in ran.out
     assert "MISSED" not in ran.out

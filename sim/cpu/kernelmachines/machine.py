@@ -157,6 +157,11 @@ class KernelCpuMachine(MachineModel):
             extrapolated_cycles=sum(
                 each.calls * orbit.extrapolated_cycles(each.iterations) for orbit, each in loops
             ),
+            unproved_cycles=sum(
+                each.calls * orbit.extrapolated_cycles(each.iterations)
+                for orbit, each in loops
+                if not orbit.proved
+            ),
             choice=choice,
         )
 
