@@ -63,6 +63,7 @@ REASONS = {
     "count": "several cores need `prefetch` and a shared last cache, which this machine has not",
     "prefetch": "goes with a shared last cache: two keys of a description, changed together",
     "shared": "goes with `prefetch`: two keys of a description, changed together",
+    "core's loads": "the first hit is the latency of the core's loads, else the file is refused",
     "one width": "the instruction set's packaged kernels have one width, the file's",
     "first bandwidth": "one access of a core a cycle never takes more than the first cache gives",
     "hidden latency": "streams are fetched ahead into private caches, so only bandwidth is paid",
@@ -109,7 +110,8 @@ def _cpu_reason(values: Mapping[str, Any], path: tuple[Any, ...]) -> str:
         alone = path[1] == "count" and not core["prefetch"]
         return path[1] if path[1] == "prefetch" or alone else ""
     if path[0] == "caches" and path[1] == caches[0]:
-        return "first bandwidth" if path[2] == "bytes_per_cycle" else ""
+        first = {"bytes_per_cycle": "first bandwidth"}
+        return (first | {"hit_cycles": "core's loads"} if kernels else first).get(path[2], "")
     if path[0] == "caches" and path[2] == "hit_cycles" and path[1] != caches[-1]:
         return "hidden latency" if core.get("prefetch") else ""
     return path[-1] if path[-1] == "shared" else ""
