@@ -50,7 +50,9 @@ def programs(draw):
 def assert_same(spec, text):
     program = assemble(text, text_base=spec.text_base)
     slow = run_pipeline(spec, program)
-    fast = run_stream(spec, execute(program), stamps=True)
+    execution = execute(program)
+    fast = run_stream(spec, execution, stamps=True)
+    assert run_stream(spec, execution).cycles == fast.cycles, spec
     assert fast.cycles == slow.cycles, spec
     assert fast.predictions == slow.predictions
     assert fast.correct_predictions == slow.correct_predictions
