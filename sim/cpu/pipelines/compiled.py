@@ -35,6 +35,7 @@ from sim.cpu.pipelines.compiled_predictor import (
 )
 from sim.cpu.pipelines.decode import decode
 from sim.cpu.pipelines.issue import may_pair
+from sim.cpu.pipelines.sequential_compiled import sequential_entries
 from sim.cpu.pipelines.spec import PipelineSpec
 from sim.cpu.riscv.machine import Execution
 from sim.cpu.riscv.operation import Kind
@@ -66,17 +67,27 @@ class StreamRun:
 
     cycles: int
     stamps: Ints
-    """[executed, stages] cycle of entry into each stage; empty unless asked for."""
+    """[executed, stages] cycle of entry into each stage, -1 for one not passed; empty unless asked
+    for."""
     predictions: int | None
     correct_predictions: int | None
 
 
 def run_stream(spec: PipelineSpec, execution: Execution, *, stamps: bool = False) -> StreamRun:
-    """Time what a program executed on a machine; SpecError for one that is not compiled."""
+    """Time what a program executed on a machine.
+
+    SpecError for one without interlock, whose values may be wrong, and one that is too deep.
+    """
     if spec.organisation != "pipelined":
-        raise SpecError(f"{spec.name}: only pipelined machines are compiled; use run_pipeline")
+        cycles, entries = sequential_entries(spec, execution)
+        return StreamRun(
+            cycles=cycles,
+            stamps=entries if stamps else entries[:0],
+            predictions=None,
+            correct_predictions=None,
+        )
     if not spec.interlock:
-        raise SpecError(f"{spec.name}: without interlock values may be wrong; use run_pipeline")
+        raise SpecError(f"{spec.name}: without interlock values may be wrong; use run_bare")
     if 2 * len(spec.stages) > PENDING:
         raise SpecError(f"{spec.name}: more than {PENDING // 2} stages; use run_pipeline")
     count, depth = execution.retired, len(spec.stages)
@@ -238,7 +249,7 @@ def _pass(  # noqa: C901, PLR0912, PLR0915, PLR0917 - one pass, its state in loc
         # Whether the next executed instruction was fetched with this one, and goes on with it.
         together = False
         if width > 1:
-            together = not parted and step + one < count and indices[step + one] == index + 1
+            together = bool(not parted and step + one < count and indices[step + one] == index + 1)
         pair = one + np.uint64(together and row[PAIRS])
         for stage in range(2, execute):
             front[stage] = max(front[stage - 1] + 1, front[stage + 1])

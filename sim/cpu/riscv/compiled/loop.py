@@ -102,7 +102,7 @@ def _access(values: Ints, numbers: Ints, row: Ints, place: Any) -> None:
 
 
 @njit(cache=True)
-def _power_off(value: Any, size: Any, ends: Any) -> Any:
+def power_off_by(value: Any, size: Any, ends: Any) -> Any:
     """Return whether a store to the power-off register ends the run."""
     shift = np.uint64(64 - 8 * size)
     stored = np.uint64(value) << shift >> shift
@@ -110,7 +110,7 @@ def _power_off(value: Any, size: Any, ends: Any) -> Any:
 
 
 @njit(cache=True, inline="always")
-def _compute(values: Ints, row: Ints) -> None:
+def compute(values: Ints, row: Ints) -> None:
     """Do what neither accesses memory nor goes elsewhere."""
     group, operation = row[GROUP], row[CODE]
     if group == INTEGER:
@@ -199,7 +199,7 @@ def run_block(  # noqa: C901, PLR0912, PLR0915, PLR0917 - one switch, kept in on
                 look_up(caches, table, lines, stored, address, size, rows[np.uint64(done)])
             _access(values, numbers, row, place)
             if address == power_off and group == STORE:
-                why = _power_off(values[row[A]], size, content.power_off[1])
+                why = power_off_by(values[row[A]], size, content.power_off[1])
         elif group == BRANCH:
             if holds(operation, values[row[A]], values[row[B]]):
                 following, taken = row[TARGET], True
@@ -233,7 +233,7 @@ def run_block(  # noqa: C901, PLR0912, PLR0915, PLR0917 - one switch, kept in on
         elif group == ENVIRONMENT:
             state[FAULT], why = at, CALL
         else:
-            _compute(values, row)
+            compute(values, row)
         if timed:
             rows[np.uint64(done), TAKEN] = taken
         at = following
