@@ -19,10 +19,10 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from sim.cpu.inorder_rules import PipelineRules
 from sim.cpu.isa import REGISTERS
+from sim.jit import njit
 from sim.memory.cache.compiled import unowned
 
 Ints = npt.NDArray[np.int64]

@@ -153,6 +153,8 @@ def assert_same_in_sequence(spec, text):
 def test_machines_that_finish_one_before_the_next_are_compiled_too(text, state):
     for name in SEQUENTIAL:
         spec = load_pipeline(name)
+        visits = {"atomic": spec.stages} | dict(spec.visits)  # these machines know none
+        spec = spec.model_copy(update={"visits": visits})
         assert_same_in_sequence(spec, text)
         if spec.organisation == "multi-cycle":
             assert_same_in_sequence(spec.model_copy(update={"exit_state": state}), text)

@@ -9,7 +9,6 @@ all hand on. The loop stops for what needs Python, and goes on with the next sta
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from sim.cpu.pipelines.bare_stages import (
     access,
@@ -55,6 +54,7 @@ from sim.cpu.pipelines.bare_state import (
     Bare,
     without_references,
 )
+from sim.jit import njit
 
 
 @njit(cache=True, inline="always")

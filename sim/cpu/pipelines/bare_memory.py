@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from sim.cpu.riscv.memory import PAGE_BYTES, Memory
+from sim.jit import njit
 
 Ints = npt.NDArray[np.int64]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from sim.cpu.pipelines.bare_memory import Pages, read, write
 from sim.cpu.pipelines.bare_state import (
@@ -73,6 +72,7 @@ from sim.cpu.riscv.compiled.values import load
 from sim.cpu.riscv.machine import POWER_OFF_ADDRESS, POWER_OFF_VALUE
 from sim.cpu.riscv.program import INSTRUCTION_BYTES
 from sim.cpu.riscv.registers import F
+from sim.jit import njit
 
 
 @njit(cache=True, inline="always")

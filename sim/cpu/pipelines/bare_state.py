@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from sim.cpu.pipelines.bare_memory import Pages
+from sim.jit import njit
 from sim.memory.cache.compiled import unowned
 
 Ints = npt.NDArray[np.int64]

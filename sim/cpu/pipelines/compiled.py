@@ -21,7 +21,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from sim.cpu.pipelines.compiled_predictor import (
     COUNTERS,
@@ -42,6 +41,7 @@ from sim.cpu.riscv.operation import Kind
 from sim.cpu.riscv.program import INSTRUCTION_BYTES, Program
 from sim.cpu.riscv.registers import REGISTERS
 from sim.errors import SpecError
+from sim.jit import njit
 from sim.memory.cache.compiled import unowned
 
 Ints = npt.NDArray[np.int64]

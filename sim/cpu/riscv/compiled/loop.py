@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from sim.cpu.inorder_compiled import COLUMNS, TAKEN
 from sim.cpu.riscv.compiled.arithmetic import holds, integer
@@ -84,6 +83,7 @@ from sim.cpu.riscv.compiled.values import (
 )
 from sim.cpu.riscv.compiled.vector_execute import execute
 from sim.cpu.riscv.compiled.vector_work import note_work
+from sim.jit import njit
 from sim.memory.cache.compiled import unowned
 
 Ints = npt.NDArray[np.int64]
