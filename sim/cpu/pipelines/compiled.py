@@ -34,7 +34,7 @@ from sim.cpu.pipelines.compiled_predictor import (
 )
 from sim.cpu.pipelines.decode import decode
 from sim.cpu.pipelines.issue import may_pair
-from sim.cpu.pipelines.sequential_compiled import sequential_entries
+from sim.cpu.pipelines.sequential_compiled import sequential_run
 from sim.cpu.pipelines.spec import PipelineSpec
 from sim.cpu.riscv.machine import Execution
 from sim.cpu.riscv.operation import Kind
@@ -79,13 +79,8 @@ def run_stream(spec: PipelineSpec, execution: Execution, *, stamps: bool = False
     SpecError for one without interlock, whose values may be wrong, and one that is too deep.
     """
     if spec.organisation != "pipelined":
-        cycles, entries = sequential_entries(spec, execution)
-        return StreamRun(
-            cycles=cycles,
-            stamps=entries if stamps else entries[:0],
-            predictions=None,
-            correct_predictions=None,
-        )
+        cycles, entries = sequential_run(spec, execution, stamps=stamps)
+        return StreamRun(cycles=cycles, stamps=entries, predictions=None, correct_predictions=None)
     if not spec.interlock:
         raise SpecError(f"{spec.name}: without interlock values may be wrong; use run_bare")
     if 2 * len(spec.stages) > PENDING:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from sim.cpu.pipelines.decode import Decoded, decode
+from sim.cpu.pipelines.decode import decode
 from sim.cpu.pipelines.sequential import stages_of
 from sim.cpu.pipelines.spec import PipelineSpec
 from sim.cpu.riscv.machine import Execution
-from sim.errors import SpecError
 
 Ints = npt.NDArray[np.int64]
 
@@ -17,40 +16,35 @@ NEVER = -1
 """Entry into a stage that an instruction does not pass."""
 
 
-def sequential_entries(spec: PipelineSpec, execution: Execution) -> tuple[int, Ints]:
+def sequential_run(
+    spec: PipelineSpec, execution: Execution, *, stamps: bool = False
+) -> tuple[int, Ints]:
     """Return the cycles of a program, and when each instruction [executed, stages] entered a stage.
 
-    SpecError where the machine does not say which stages an executed instruction passes.
+    Entries are left empty unless asked for. SpecError where the machine does not say which stages
+    an executed instruction passes.
     """
-    decoded = decode(execution.program)
-    passed = [_passes(spec, one) for one in decoded]
+    decoded, executed = decode(execution.program), execution.indices
+    counts = np.bincount(executed, minlength=len(decoded))
+    passed = [stages_of(spec, one) if counts[n] else () for n, one in enumerate(decoded)]
+    lengths = np.array([len(names) for names in passed], dtype=np.int64)
+    last = int(executed[-1])
+    before = int(counts @ lengths) - len(passed[last])
+    closes = decoded[last].is_call and bool(spec.exit_state)
+    cycles = before + (_until_exit(spec, passed[last]) if closes else len(passed[last]))
+    if not stamps:
+        return cycles, np.zeros((0, len(spec.stages)), dtype=np.int64)
     offsets = np.full((len(decoded), len(spec.stages)), NEVER, dtype=np.int64)
     for row, names in zip(offsets, passed, strict=True):
         for place, name in enumerate(names):
             row[spec.stages.index(name)] = place
-    lengths = np.array([len(names) for names in passed], dtype=np.int64)[execution.indices]
-    if not lengths.all():
-        missing = int(execution.indices[int(np.argmin(lengths))])
-        stages_of(spec, decoded[missing])  # says what is missing
-        raise SpecError(f"{spec.name}: `visits` has an instruction without stages; give it some")
-    begins = np.cumsum(lengths) - lengths
-    entries = offsets[execution.indices]
-    entries[entries != NEVER] += np.broadcast_to(begins[:, None], entries.shape)[entries != NEVER]
-    cycles = int(lengths.sum())
-    last = int(execution.indices[-1])
-    if decoded[last].is_call and spec.exit_state:
-        cycles = int(begins[-1]) + _until_exit(spec, passed[last])
+    taken = lengths[executed]
+    begins = (np.cumsum(taken) - taken)[:, None]
+    entries = np.where(offsets[executed] == NEVER, NEVER, offsets[executed] + begins)
+    if closes:
         entries[-1, entries[-1] >= cycles] = NEVER
         entries[-1, spec.stages.index(spec.exit_state)] = cycles
     return cycles, entries
-
-
-def _passes(spec: PipelineSpec, one: Decoded) -> tuple[str, ...]:
-    """Return the stages that an instruction passes, none if the machine does not say."""
-    try:
-        return stages_of(spec, one)
-    except SpecError:
-        return ()
 
 
 def _until_exit(spec: PipelineSpec, passed: tuple[str, ...]) -> int:
