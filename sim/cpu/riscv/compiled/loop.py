@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sim.cpu.inorder_compiled import COLUMNS, TAKEN
+from sim.cpu.inorder_compiled import TAKEN
 from sim.cpu.riscv.compiled.arithmetic import holds, integer
 from sim.cpu.riscv.compiled.codes import (
     ATOMIC,
@@ -101,6 +101,15 @@ def _access(values: Ints, numbers: Ints, row: Ints, place: Any) -> None:
         atomically(values, numbers, row, place)
 
 
+@njit(cache=True, inline="always")
+def copy_step(step: Ints, row: Ints) -> None:
+    """Copy what the pipeline must know; read before written, so that it is done in wide pieces."""
+    a, b, c, d, e, f = step[0], step[1], step[2], step[3], step[4], step[5]
+    g, h, i, j, k, m = step[6], step[7], step[8], step[9], step[10], step[11]
+    row[0], row[1], row[2], row[3], row[4], row[5] = a, b, c, d, e, f
+    row[6], row[7], row[8], row[9], row[10], row[11] = g, h, i, j, k, m
+
+
 @njit(cache=True)
 def power_off_by(value: Any, size: Any, ends: Any) -> Any:
     """Return whether a store to the power-off register ends the run."""
@@ -182,8 +191,7 @@ def run_block(  # noqa: C901, PLR0912, PLR0915, PLR0917 - one switch, kept in on
             break
         group, operation, following, taken = row[GROUP], row[CODE], at + 1, False
         if timed:
-            for column in range(COLUMNS):  # whatever the pipeline must know
-                rows[np.uint64(done), column] = steps[np.uint64(at), column]
+            copy_step(steps[np.uint64(at)], rows[np.uint64(done)])
         if group in (LOAD, STORE, ATOMIC):
             # A load's only source is its base; a store's and an atomic's second.
             address = values[row[A] if group == LOAD else row[B]]
