@@ -34,6 +34,7 @@ _IMPORTS = re.compile(
     r"^[ \t]*(?:from[ \t]+([\w.]+)[ \t]+import[ \t]+(\([^)]*\)|[^\n]*)|import[ \t]+([\w., \t]+))",
     re.MULTILINE,
 )
+_COMMENT = re.compile(r"#[^\n]*")
 _NAME = re.compile(r"\b\w+\b")
 
 
@@ -68,7 +69,7 @@ def _read(path: Path) -> tuple[bytes, tuple[str, ...]]:
 
 def _imported(text: str) -> Iterator[str]:
     """Give what import statements name; of `from a import b`, both `a` and `a.b`."""
-    for origin, names, modules in _IMPORTS.findall(text):
+    for origin, names, modules in _IMPORTS.findall(_COMMENT.sub("", text)):
         if origin:
             yield origin
             yield from (f"{origin}.{name}" for name in _NAME.findall(names))

@@ -26,7 +26,7 @@ def value():
 """
 MIDDLE = """
 from {package}.jit import njit
-from {package} import (
+from {package} import (  # the constants (and more)
     constants,
     other,
 )

@@ -1,6 +1,7 @@
 """The compiled twin of the engine: the same cycles, as one pass over executed instructions.
 
-For machines that compute right values (interlocked), time needs no values but the retired stream.
+For machines that compute right values (interlocked), time needs no values but the retired stream;
+`bare` has the twin of the others.
 A packet is what passes together: one instruction, or two that may pair. With ' the packet before
 and entries into stages in cycles:
 
