@@ -10,7 +10,7 @@ MODELS_STAMP := $(VENV)/.models-installed
 ORACLE := .venv-oracle
 ORACLE_STAMP := $(ORACLE)/.installed
 
-.PHONY: demo test test-oracle models check validate bench readme clean-compiled clean
+.PHONY: demo test test-oracle models check validate bench readme clean
 
 $(STAMP): pyproject.toml
 	@if command -v uv >/dev/null 2>&1; then \
@@ -87,9 +87,6 @@ bench: $(STAMP)  ## time the engine, the comparison, a GPT-3-sized run, and deco
 
 readme: $(STAMP)  ## regenerate the README's tables and chart from the code
 	@$(BIN)/python -m reports.readme
-
-clean-compiled:  ## forget compiled code: after a change to a module that is inlined into others
-	@find sim benchmarks -name '*.nb[ic]' -delete
 
 clean:  ## remove the environment and everything generated
 	@rm -rf $(VENV) $(ORACLE) out .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

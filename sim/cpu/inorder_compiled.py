@@ -19,10 +19,10 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from sim.cpu.inorder_rules import PipelineRules
 from sim.cpu.isa import REGISTERS
+from sim.jit import njit
 from sim.memory.cache.compiled import unowned
 
 Ints = npt.NDArray[np.int64]
@@ -30,6 +30,9 @@ Rules = tuple[int, int, int, int, int, int]
 """Forwarding, width, and the indices of the stages that issue, resolve, have loaded
 and write.
 """
+
+FIVE_STAGES: Rules = (1, 1, 1, 2, 3, 4)
+"""The classic pipeline: one instruction a cycle, forwarding."""
 
 DEST, SOURCE, LATENCY, ACCESSES, FROM_MEMORY, MISS, TO_DRAM, TAKEN = 0, 1, 4, 5, 6, 7, 8, 9
 UNIT, BUSY = 10, 11
@@ -90,6 +93,23 @@ def advance(table: Ints, state: Ints, rules: Rules, stamps: Ints, lost: Ints) ->
     `state` is updated; `lost` [CAUSES] is added to, and `stamps` [steps, stages, 3] is filled in
     unless it is empty.
     """
+    shared_port = PIPE + (rules[5] + 1) * rules[1] < len(state)
+    if rules == FIVE_STAGES and not shared_port and not len(stamps):
+        # The same loop with its numbers known to the compiler, which unrolls the stages.
+        return _advance(table, state, FIVE_STAGES, stamps, lost, False, False)
+    return _advance(table, state, rules, stamps, lost, shared_port, len(stamps) > 0)
+
+
+@njit(cache=True, inline="always")
+def _advance(  # noqa: PLR0917 - as `advance`, then whether the port is shared and stamps are kept
+    table: Ints,
+    state: Ints,
+    rules: Rules,
+    stamps: Ints,
+    lost: Ints,
+    shared_port: bool,
+    stamped: bool,
+) -> np.int64:
     _, width, issue, resolve, loaded, write = rules
     table, state, lost = unowned(table), unowned(state), unowned(lost)
     accesses = PIPE + (write + 1) * width
@@ -97,7 +117,7 @@ def advance(table: Ints, state: Ints, rules: Rules, stamps: Ints, lost: Ints) ->
         row = table[np.uint64(i)]
         could_start = max(state[PIPE], state[FETCHED])
         redirected = max(could_start, state[REDIRECT])
-        fetch = _past_data_accesses(state, accesses, redirected)
+        fetch = _past_accesses(state, accesses, redirected) if shared_port else redirected
         fetched = _pass_on(state, 0, issue, fetch, width)
         could_leave = _free_place(state, issue, fetched + 1, width)
         could_issue = max(could_leave, state[np.uint64(UNIT_FREE + row[UNIT])])
@@ -108,7 +128,8 @@ def advance(table: Ints, state: Ints, rules: Rules, stamps: Ints, lost: Ints) ->
         if row[ACCESSES]:
             access = max(access, state[ACCESSED])
             state[ACCESSED] = access + row[BUSY] + row[MISS]
-        _note_access(state, accesses, row, access)
+        if shared_port:
+            _note_access(state, accesses, row, access)
         held = row[BUSY] if row[ACCESSES] else 1
         accessed = access + held + row[MISS]
         times = (fetch, access, accessed)
@@ -135,7 +156,7 @@ def advance(table: Ints, state: Ints, rules: Rules, stamps: Ints, lost: Ints) ->
             state[np.uint64(UNIT_FREE + row[UNIT])] = issued + busy
         if row[DEST] >= 0:
             state[np.uint64(READY + row[DEST])] = _result_ready(row, rules, issued, accessed, gone)
-        if len(stamps):
+        if stamped:
             _stamp(state, times, rules, stamps[i])
     return _rebase(state, rules)
 
@@ -199,15 +220,6 @@ def _result_ready(
     return ready
 
 
-@njit(cache=True, inline="always")
-def _past_data_accesses(state: Ints, first: int, fetch: np.int64) -> np.int64:
-    """Return when a fetch finds its port free: at once, if the state has no accesses to meet."""
-    free = fetch
-    if first < len(state):
-        free = _past_accesses(state, first, fetch)
-    return free
-
-
 @njit(cache=True)
 def _past_accesses(state: Ints, first: int, fetch: np.int64) -> np.int64:
     """Return when a fetch finds the shared port free; older data accesses go first."""
@@ -218,19 +230,13 @@ def _past_accesses(state: Ints, first: int, fetch: np.int64) -> np.int64:
     return free
 
 
-@njit(cache=True, inline="always")
+@njit(cache=True)
 def _note_access(state: Ints, first: int, row: Ints, access: np.int64) -> None:
     """Put a data access, or none, in the place of the oldest that a fetch may meet."""
-    if first < len(state):
-        end = access + row[BUSY] + row[MISS]
-        _shift_accesses(state, first, (access, end) if row[ACCESSES] else (access, access))
-
-
-@njit(cache=True)
-def _shift_accesses(state: Ints, first: int, access: tuple[np.int64, np.int64]) -> None:
     for place in range(first, len(state) - 2):
         state[place] = state[place + 2]
-    state[len(state) - 2], state[len(state) - 1] = access
+    end = access + row[BUSY] + row[MISS]
+    state[len(state) - 2], state[len(state) - 1] = access, end if row[ACCESSES] else access
 
 
 @njit(cache=True, inline="always")

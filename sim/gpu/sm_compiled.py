@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+
+from sim.jit import njit
 
 Cycles = npt.NDArray[np.int64]
 

@@ -9,6 +9,7 @@ from sim.cpu import inorder_compiled as pipeline
 from sim.cpu.inorder import PipelineRules, Step, account, simulate
 from sim.cpu.riscv import OPERATIONS, Machine, assemble, execute
 from sim.cpu.riscv.compiled import CompiledMachine, CoreTiming
+from sim.cpu.riscv.compiled.loop import copy_step
 from sim.cpu.riscv.compiled.timing import FLOATING
 from sim.cpu.riscv.operation import CONTROL_FLOW, Kind
 from sim.cpu.steady import CAUSE_ORDER, step_table
@@ -220,3 +221,10 @@ def test_it_does_not_matter_how_many_instructions_pass_the_pipeline_at_once(buil
         assert cut.run() == expected
     assert cut.registers == whole.registers
     assert cut.cache_counts == whole.cache_counts
+
+
+def test_every_column_of_a_step_is_copied():
+    step = np.arange(1, pipeline.COLUMNS + 1, dtype=np.int64)
+    row = np.zeros_like(step)
+    copy_step(step, row)
+    assert (row == step).all()

@@ -79,6 +79,26 @@ def test_the_compiled_core_gives_every_stamp_and_every_stall_of_the_simpy_core(p
     assert stack.stalls[StallCause.FILL_DRAIN] == rule.write
 
 
+CLASSIC = PipelineRules(forwarding=True, shared_port=False)
+
+
+@given(program=steps, rule=st.one_of(st.just(CLASSIC), rules))
+@settings(deadline=None, max_examples=100)
+def test_a_run_that_keeps_no_stamps_takes_the_same_cycles_and_leaves_the_same_state(program, rule):
+    with_stamps, without = compiled.initial_state(rule), compiled.initial_state(rule)
+    cycles, _, lost = run_compiled(program, rule, with_stamps)
+    unstamped_lost = np.zeros(compiled.CAUSES, dtype=np.int64)
+    table, packed = step_table(program), compiled.pack(rule)
+    none = compiled.no_stamps(rule)
+    assert cycles == compiled.advance(table, without, packed, none, unstamped_lost)
+    assert (lost == unstamped_lost).all()
+    assert (with_stamps == without).all()
+
+
+def test_the_classic_pipeline_is_the_one_that_the_compiler_knows():
+    assert compiled.pack(CLASSIC) == compiled.FIVE_STAGES
+
+
 @given(program=steps, rule=rules, cuts=st.sets(st.integers(1, 39), max_size=5))
 @settings(deadline=None, max_examples=150)
 def test_a_program_run_piece_by_piece_takes_as_long_as_at_once(program, rule, cuts):

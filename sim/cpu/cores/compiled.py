@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from sim.cpu.cores.compiled_parts import (
     ADDRESS,
@@ -68,6 +67,7 @@ from sim.cpu.cores.engine import Timing
 from sim.cpu.cores.memory import NEVER
 from sim.cpu.cores.spec import CoreSpec
 from sim.cpu.cores.stream import Stream
+from sim.jit import njit
 from sim.stalls import CycleStack, StallCause
 
 Ints = npt.NDArray[np.int64]

@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from sim.cpu.cores.memory import NEVER
 from sim.cpu.cores.spec import MAX_UNITS, CoreSpec
 from sim.cpu.cores.stream import Stream
+from sim.jit import njit
 
 Ints = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from sim.cpu.cores.spec import BranchSpec
+from sim.jit import njit
 
 Ints = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]

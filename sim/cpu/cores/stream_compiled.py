@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+
+from sim.jit import njit
 
 Ints = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]

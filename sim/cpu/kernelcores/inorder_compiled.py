@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from sim.cpu.kernelcores.inorder import InOrderProgram
 from sim.cpu.kernelcores.program import Ints
+from sim.jit import njit
 
 CYCLE, TAKEN, LAST_WRITE, MADE = range(4)
 """Scalars of a state: cycle in which the next instruction may issue, slots of it used, when the

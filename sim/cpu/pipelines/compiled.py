@@ -1,6 +1,7 @@
 """The compiled twin of the engine: the same cycles, as one pass over executed instructions.
 
-For machines that compute right values (interlocked), time needs no values but the retired stream.
+For machines that compute right values (interlocked), time needs no values but the retired stream;
+`bare` has the twin of the others.
 A packet is what passes together: one instruction, or two that may pair. With ' the packet before
 and entries into stages in cycles:
 
@@ -17,11 +18,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from sim.cpu.pipelines.compiled_predictor import (
     COUNTERS,
@@ -35,12 +35,15 @@ from sim.cpu.pipelines.compiled_predictor import (
 )
 from sim.cpu.pipelines.decode import decode
 from sim.cpu.pipelines.issue import may_pair
+from sim.cpu.pipelines.sequential_compiled import sequential_run
 from sim.cpu.pipelines.spec import PipelineSpec
 from sim.cpu.riscv.machine import Execution
 from sim.cpu.riscv.operation import Kind
 from sim.cpu.riscv.program import INSTRUCTION_BYTES, Program
 from sim.cpu.riscv.registers import REGISTERS
 from sim.errors import SpecError
+from sim.jit import njit
+from sim.memory.cache.compiled import unowned
 
 Ints = npt.NDArray[np.int64]
 
@@ -55,6 +58,8 @@ PENDING = 64
 """Resolutions not yet known to the predictor: more than instructions fit into a pipeline."""
 PATH_BITS = 64
 LONG_AGO = -(1 << 40)
+FIVE_STAGES = (2, 2, 1, False)
+"""Places of execution and resolution, width, no stamps: the classic pipeline."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,29 +68,33 @@ class StreamRun:
 
     cycles: int
     stamps: Ints
-    """[executed, stages] cycle of entry into each stage; empty unless asked for."""
+    """[executed, stages] cycle of entry into each stage, -1 for one not passed; empty unless asked
+    for."""
     predictions: int | None
     correct_predictions: int | None
 
 
 def run_stream(spec: PipelineSpec, execution: Execution, *, stamps: bool = False) -> StreamRun:
-    """Time what a program executed on a machine; SpecError for one that is not compiled."""
+    """Time what a program executed on a machine.
+
+    SpecError for one without interlock, whose values may be wrong, and one that is too deep.
+    """
     if spec.organisation != "pipelined":
-        raise SpecError(f"{spec.name}: only pipelined machines are compiled; use run_pipeline")
+        cycles, entries = sequential_run(spec, execution, stamps=stamps)
+        return StreamRun(cycles=cycles, stamps=entries, predictions=None, correct_predictions=None)
     if not spec.interlock:
-        raise SpecError(f"{spec.name}: without interlock values may be wrong; use run_pipeline")
+        raise SpecError(f"{spec.name}: without interlock values may be wrong; use run_bare")
     if 2 * len(spec.stages) > PENDING:
         raise SpecError(f"{spec.name}: more than {PENDING // 2} stages; use run_pipeline")
     count, depth = execution.retired, len(spec.stages)
     into = np.zeros((count if stamps else 0, depth), dtype=np.int64)
-    predictor = predictor_rules(spec.predictor)
     after, total, hits = _walk(
         _table(execution.program),
         execution.indices,
         execution.taken,
         execution.program.text_base,
         _rules(spec),
-        predictor,
+        _kept(spec),
         into,
     )
     known = spec.predictor is not None
@@ -98,6 +107,37 @@ def run_stream(spec: PipelineSpec, execution: Execution, *, stamps: bool = False
         stamps=into,
         predictions=int(total) if known else None,
         correct_predictions=int(hits) if known else None,
+    )
+
+
+class Kept(NamedTuple):
+    """What a pass keeps from packet to packet."""
+
+    front: Ints
+    """Entries of the last packet into the stages up to the one behind execution."""
+    passed: Ints
+    """[registers] when the last result for each left execution."""
+    late: Ints
+    """[registers] whether that one comes from memory."""
+    predictor: Ints
+    """Its rules."""
+    entries: Ints
+    counters: Ints
+    events: Ints
+    """[PENDING, 5] resolutions that the predictor does not know yet: address, target, whether
+    taken, cycle, index."""
+
+
+def _kept(spec: PipelineSpec) -> Kept:
+    predictor = predictor_rules(spec.predictor)
+    return Kept(
+        front=np.zeros(spec.stages.index(spec.execute_stage) + 2, dtype=np.int64),
+        passed=np.full(REGISTERS, LONG_AGO, dtype=np.int64),
+        late=np.zeros(REGISTERS, dtype=np.int64),
+        predictor=predictor,
+        entries=np.full((predictor[ENTRIES], 3), -1, dtype=np.int64),
+        counters=np.full(predictor[COUNTERS], predictor[INITIAL], dtype=np.int64),
+        events=np.zeros((PENDING, 5), dtype=np.int64),
     )
 
 
@@ -136,14 +176,14 @@ def _table(program: Program) -> Ints:
     return table
 
 
-@njit(cache=True)
+@njit(cache=True, inline="always")
 def _operands_at(  # noqa: PLR0917 - an instruction, the paths, and where results are
-    cycle: int, table: Ints, index: int, paths: int, late_paths: int, passed: Ints, late: Ints
-) -> int:
+    cycle: Any, row: Ints, paths: int, late_paths: int, passed: Ints, late: Ints
+) -> Any:
     """Return the first cycle of execution, from `cycle` on, at which all operands are there."""
     source = 0
     while source < SOURCES:
-        register = table[index, SOURCE + source]
+        register = np.uint64(row[SOURCE + source])
         since = cycle - passed[register]
         source += 1
         if since < PATH_BITS and not ((late_paths if late[register] else paths) >> since) & 1:
@@ -152,98 +192,111 @@ def _operands_at(  # noqa: PLR0917 - an instruction, the paths, and where result
     return cycle
 
 
-@njit(cache=True)
-def _write(table: Ints, index: int, passed: Ints, late: Ints, cycle: int) -> None:
+@njit(cache=True, inline="always")
+def _write(row: Ints, passed: Ints, late: Ints, cycle: Any) -> None:
     """Note that a result leaves execution; two of one packet are there when both are."""
-    register = table[index, DEST]
+    register = np.uint64(row[DEST])
     if register:
-        late[register] = table[index, LATE] | (passed[register] == cycle and late[register])
+        late[register] = row[LATE] | (passed[register] == cycle and late[register])
         passed[register] = cycle
 
 
 @njit(cache=True)
-def _walk(  # noqa: C901, PLR0912, PLR0915, PLR0917 - one pass, its state in locals
+def _walk(  # noqa: PLR0917 - a stream, a machine, and what is filled in
+    table: Ints, indices: Ints, went: Any, base: int, rules: Ints, kept: Kept, stamps: Ints
+) -> tuple[int, int, int]:
+    """Return the last entry behind execution, control flow resolved, and right predictions."""
+    roles = (rules[EXECUTE], rules[RESOLVE], rules[WIDTH], len(stamps) > 0)
+    if roles == FIVE_STAGES:  # the same loop with its numbers known to the compiler
+        return _pass(table, indices, went, base, rules, kept, stamps, FIVE_STAGES)
+    return _pass(table, indices, went, base, rules, kept, stamps, roles)
+
+
+@njit(cache=True, inline="always")
+def _pass(  # noqa: C901, PLR0912, PLR0915, PLR0917 - one pass, its state in locals
     table: Ints,
     indices: Ints,
     went: Any,
     base: int,
     rules: Ints,
-    predictor: Ints,
+    kept: Kept,
     stamps: Ints,
+    roles: tuple[int, int, int, bool],
 ) -> tuple[int, int, int]:
-    """Return the last entry behind execution, control flow resolved, and right predictions."""
-    execute, resolve, width, waits = rules[EXECUTE], rules[RESOLVE], rules[WIDTH], rules[WAITS]
-    paths, late_paths, scheme = rules[PATHS], rules[LATE_PATHS], predictor[SCHEME]
+    execute, resolve, width, stamped = roles
+    table, indices, front = unowned(table), unowned(indices), unowned(kept.front)
+    passed, late = unowned(kept.passed), unowned(kept.late)
+    predictor, events = unowned(kept.predictor), unowned(kept.events)
+    entries, counters = unowned(kept.entries), unowned(kept.counters)
+    paths, late_paths, waits = rules[PATHS], rules[LATE_PATHS], rules[WAITS]
     span = rules[LAST] - execute - 1  # from the stage behind execution to write-back
-    passed = np.full(REGISTERS, LONG_AGO, dtype=np.int64)
-    late = np.zeros(REGISTERS, dtype=np.int64)
-    entries = np.full((predictor[ENTRIES], 3), -1, dtype=np.int64)
-    counters = np.full(predictor[COUNTERS], predictor[INITIAL], dtype=np.int64)
-    events = np.zeros((PENDING, 5), dtype=np.int64)
-    # Entries of the last packet into the stages up to the one behind execution.
-    front = np.zeros(execute + 2, dtype=np.int64)
+    scheme = predictor[SCHEME]
     first = after = history = total = hits = 0
     redirect, last_write = np.int64(0), np.int64(LONG_AGO)
-    step, count, parted = 0, len(indices), False
+    step, count, parted = np.uint64(0), np.uint64(len(indices)), False
+    one = np.uint64(1)
     while step < count:
         index = indices[step]
+        row = table[np.uint64(index)]
         if not parted:
             front[0] = max(front[1], redirect)
             front[1] = max(front[0] + 1, front[2])
             redirect = np.int64(0)
         # Whether the next executed instruction was fetched with this one, and goes on with it.
-        together = not parted and width > 1 and step + 1 < count and indices[step + 1] == index + 1
-        pair = 1 + (together and table[index, PAIRS])
+        together = False
+        if width > 1:
+            together = bool(not parted and step + one < count and indices[step + one] == index + 1)
+        pair = one + np.uint64(together and row[PAIRS])
         for stage in range(2, execute):
             front[stage] = max(front[stage - 1] + 1, front[stage + 1])
         cycle = max(front[execute - 1] + 1, front[execute + 1])
-        waited = cycle
-        while True:
-            for place in range(pair):
-                waited = _operands_at(
-                    waited, table, indices[step + place], paths, late_paths, passed, late
-                )
-            if pair == 1 or waited == cycle:
+        waited = _operands_at(cycle, row, paths, late_paths, passed, late)
+        while pair > one:
+            second = table[np.uint64(index + 1)]
+            both = _operands_at(waited, second, paths, late_paths, passed, late)
+            waited = _operands_at(both, row, paths, late_paths, passed, late)
+            if waited == both:
                 break
-            cycle = waited
         front[execute] = waited
         behind = waited + 1
-        if waits and table[index, CALL]:
+        if waits and row[CALL]:
             behind = max(behind, last_write + 2)
         front[execute + 1] = behind
         for place in range(pair):
-            _write(table, indices[step + place], passed, late, behind)
-            if table[indices[step + place], WRITES]:
+            written = table[np.uint64(index) + place]
+            _write(written, passed, late, behind)
+            if written[WRITES]:
                 last_write = behind + span
-            if len(stamps):
+            if stamped:
                 stamps[step + place, : execute + 2] = front
                 for stage in range(execute + 2, rules[LAST] + 1):
                     stamps[step + place, stage] = behind + stage - execute - 1
         step += pair
-        parted = together and pair == 1
-        index = indices[step - 1]
-        if not table[index, CONTROL]:
+        parted = together and pair == one
+        if width > 1:
+            index += np.int64(pair) - 1
+            row = table[np.uint64(index)]
+        if not row[CONTROL]:
             continue
         address = base + index * INSTRUCTION_BYTES
         following = address + INSTRUCTION_BYTES
         if step < count:
             following = base + indices[step] * INSTRUCTION_BYTES
         guess = address + INSTRUCTION_BYTES
-        resolved = front[resolve] if resolve == execute else behind + resolve - execute - 1
+        resolved = waited if resolve == execute else behind + resolve - execute - 1
         if scheme == PERFECT:
             guess = following
         elif scheme:
-            while first < after and events[first % PENDING, 3] < front[1]:
-                event = events[first % PENDING]
-                history = learn(
-                    predictor, table[event[4], CONDITIONAL], event, entries, counters, history
-                )
+            while first < after and events[np.uint64(first % PENDING), 3] < front[1]:
+                event = events[np.uint64(first % PENDING)]
+                conditional = table[np.uint64(event[4]), CONDITIONAL]
+                history = learn(predictor, conditional, event, entries, counters, history)
                 first += 1
             guess = predicted(predictor, address, entries, counters, history)
-            event = events[after % PENDING]
+            event = events[np.uint64(after % PENDING)]
             event[0], event[3], event[4] = address, resolved, index
-            event[1] = table[index, TARGET] if table[index, CONDITIONAL] else following
-            event[2] = went[step - 1]
+            event[1] = row[TARGET] if row[CONDITIONAL] else following
+            event[2] = went[step - one]
             after += 1
         total += 1
         if guess != address + INSTRUCTION_BYTES:

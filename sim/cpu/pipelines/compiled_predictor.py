@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from sim.cpu.pipelines.spec import PredictorSpec
 from sim.cpu.riscv.program import INSTRUCTION_BYTES
+from sim.jit import njit
 
 Ints = npt.NDArray[np.int64]
 

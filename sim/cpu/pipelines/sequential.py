@@ -30,7 +30,7 @@ def run_sequential(
         place = (instruction.address - program.text_base) // INSTRUCTION_BYTES
         flight = Flight(decoded=decoded[place], number=len(flights), entered=cycle, retired=True)
         flights.append(flight)
-        stages = _stages(spec, flight.decoded)
+        stages = stages_of(spec, flight.decoded)
         acts = stages[-1]
         if flight.decoded.is_call and spec.exit_state in stages:
             acts = spec.exit_state
@@ -47,7 +47,7 @@ def run_sequential(
             raise ExecutionError(
                 f"{program.where(instruction)}: still running after {limit} cycles"
             )
-    if spec.exit_state:
+    if spec.exit_state and flights[-1].decoded.is_call:
         flights[-1].leave(spec.exit_state, cycle)
     flights[-1].retired = spec.counts_exit
     return PipelineRun(
@@ -61,7 +61,7 @@ def run_sequential(
     )
 
 
-def _stages(spec: PipelineSpec, decoded: Decoded) -> tuple[str, ...]:
+def stages_of(spec: PipelineSpec, decoded: Decoded) -> tuple[str, ...]:
     """Return the stages, a cycle each, that an instruction passes."""
     if spec.organisation == "single-cycle":
         return spec.stages

@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import carray, njit, types  # type: ignore[attr-defined] # numba is untyped
+from numba import carray, types  # type: ignore[attr-defined] # numba is untyped
 from numba.extending import intrinsic
 
+from sim.jit import njit
 from sim.memory.cache.compiled_request import request
 from sim.memory.cache.compiled_sets import find, use
 from sim.memory.cache.compiled_state import (

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from numba import njit
-
+from sim.jit import njit
 from sim.memory.cache.compiled_sets import find
 from sim.memory.cache.compiled_state import (
     ASKED,

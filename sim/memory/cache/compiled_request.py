@@ -5,8 +5,7 @@ A level that asks the next one leaves its frame on a stack, one frame a level.
 
 from __future__ import annotations
 
-from numba import njit
-
+from sim.jit import njit
 from sim.memory.cache.compiled_frames import (
     EVICT,
     FETCH,

@@ -5,8 +5,7 @@ Small functions are inlined before compilation, since calls count references to 
 
 from __future__ import annotations
 
-from numba import njit
-
+from sim.jit import njit
 from sim.memory.cache.compiled_state import (
     AUX,
     COUNTS,

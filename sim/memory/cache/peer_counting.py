@@ -11,8 +11,9 @@ from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
-from numba import int64, njit
+from numba import int64
 
+from sim.jit import njit
 from sim.memory.cache.run import AddressTrace
 from sim.memory.cache.spec import CacheLevelSpec, HierarchySpec, Inclusion, Replacement
 

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from sim.jit import njit
 from sim.memory.cache.counts import HierarchyCounts, LevelCounts, MemoryCounts
 from sim.memory.cache.sets import WIDEST, lowest_bit, matching_ways, move_to_front, width_of
 from sim.memory.cache.spec import CacheLevelSpec, HierarchySpec, Inclusion, Replacement

@@ -7,8 +7,8 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from sim.jit import njit
 from sim.memory.dram.device import SCOPE_COMMANDS, Command, DramDevice, Gap
 from sim.memory.dram.requests import NEVER
 from sim.memory.dram.spec import FOREVER, ControllerSpec, PagePolicy, Refresh, Stop

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from sim.jit import njit
 from sim.memory.cache.compiled import layout, unowned
 from sim.memory.cache.compiled_sets import look_up, take_in
 from sim.memory.cache.compiled_state import (

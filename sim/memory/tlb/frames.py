@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from sim.errors import SpecError
+from sim.jit import njit
 from sim.memory.tlb.spec import TranslationSpec
 
 Ints = npt.NDArray[np.int64]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from sim.jit import njit
 from sim.memory.tlb.frames import HEIGHT, page_frame, segment_row
 
 Ints = npt.NDArray[np.int64]

@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from sim.cpu.riscv.compiled.codes import (
     AADD,
@@ -43,6 +42,7 @@ from sim.cpu.riscv.compiled.codes import (
     WORD,
     XOR,
 )
+from sim.jit import njit
 
 LEAST = -(2**63)
 _LOW = 0xFFFF_FFFF

@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numba.extending import intrinsic
 
 from sim.cpu.riscv.compiled.codes import (
@@ -34,6 +33,7 @@ from sim.cpu.riscv.compiled.codes import (
     RTZ,
     RUP,
 )
+from sim.jit import njit
 
 TWO_63, TWO_64 = 2.0**63, 2.0**64
 _LEAST, _MOST = -(2**63), 2**63 - 1

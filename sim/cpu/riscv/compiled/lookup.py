@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from sim.cpu.inorder_compiled import MISS, TO_DRAM
 from sim.cpu.riscv.compiled.state import Caches, Ints
+from sim.jit import njit
 from sim.memory.cache.compiled import unowned
 from sim.memory.cache.compiled_request import request
 from sim.memory.cache.compiled_sets import find, use

@@ -10,9 +10,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
-from sim.cpu.inorder_compiled import COLUMNS, TAKEN
+from sim.cpu.inorder_compiled import TAKEN
 from sim.cpu.riscv.compiled.arithmetic import holds, integer
 from sim.cpu.riscv.compiled.codes import (
     ATOMIC,
@@ -84,6 +83,7 @@ from sim.cpu.riscv.compiled.values import (
 )
 from sim.cpu.riscv.compiled.vector_execute import execute
 from sim.cpu.riscv.compiled.vector_work import note_work
+from sim.jit import njit
 from sim.memory.cache.compiled import unowned
 
 Ints = npt.NDArray[np.int64]
@@ -101,8 +101,17 @@ def _access(values: Ints, numbers: Ints, row: Ints, place: Any) -> None:
         atomically(values, numbers, row, place)
 
 
+@njit(cache=True, inline="always")
+def copy_step(step: Ints, row: Ints) -> None:
+    """Copy what the pipeline must know; read before written, so that it is done in wide pieces."""
+    a, b, c, d, e, f = step[0], step[1], step[2], step[3], step[4], step[5]
+    g, h, i, j, k, m = step[6], step[7], step[8], step[9], step[10], step[11]
+    row[0], row[1], row[2], row[3], row[4], row[5] = a, b, c, d, e, f
+    row[6], row[7], row[8], row[9], row[10], row[11] = g, h, i, j, k, m
+
+
 @njit(cache=True)
-def _power_off(value: Any, size: Any, ends: Any) -> Any:
+def power_off_by(value: Any, size: Any, ends: Any) -> Any:
     """Return whether a store to the power-off register ends the run."""
     shift = np.uint64(64 - 8 * size)
     stored = np.uint64(value) << shift >> shift
@@ -110,7 +119,7 @@ def _power_off(value: Any, size: Any, ends: Any) -> Any:
 
 
 @njit(cache=True, inline="always")
-def _compute(values: Ints, row: Ints) -> None:
+def compute(values: Ints, row: Ints) -> None:
     """Do what neither accesses memory nor goes elsewhere."""
     group, operation = row[GROUP], row[CODE]
     if group == INTEGER:
@@ -182,8 +191,7 @@ def run_block(  # noqa: C901, PLR0912, PLR0915, PLR0917 - one switch, kept in on
             break
         group, operation, following, taken = row[GROUP], row[CODE], at + 1, False
         if timed:
-            for column in range(COLUMNS):  # whatever the pipeline must know
-                rows[np.uint64(done), column] = steps[np.uint64(at), column]
+            copy_step(steps[np.uint64(at)], rows[np.uint64(done)])
         if group in (LOAD, STORE, ATOMIC):
             # A load's only source is its base; a store's and an atomic's second.
             address = values[row[A] if group == LOAD else row[B]]
@@ -199,7 +207,7 @@ def run_block(  # noqa: C901, PLR0912, PLR0915, PLR0917 - one switch, kept in on
                 look_up(caches, table, lines, stored, address, size, rows[np.uint64(done)])
             _access(values, numbers, row, place)
             if address == power_off and group == STORE:
-                why = _power_off(values[row[A]], size, content.power_off[1])
+                why = power_off_by(values[row[A]], size, content.power_off[1])
         elif group == BRANCH:
             if holds(operation, values[row[A]], values[row[B]]):
                 following, taken = row[TARGET], True
@@ -233,7 +241,7 @@ def run_block(  # noqa: C901, PLR0912, PLR0915, PLR0917 - one switch, kept in on
         elif group == ENVIRONMENT:
             state[FAULT], why = at, CALL
         else:
-            _compute(values, row)
+            compute(values, row)
         if timed:
             rows[np.uint64(done), TAKEN] = taken
         at = following

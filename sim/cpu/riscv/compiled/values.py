@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from sim.cpu.riscv.compiled.arithmetic import atomic, word
 from sim.cpu.riscv.compiled.codes import (
@@ -37,6 +36,7 @@ from sim.cpu.riscv.compiled.codes import (
     Ints,
 )
 from sim.cpu.riscv.compiled.floating import move, to_integer
+from sim.jit import njit
 
 BOX = np.int64(-1) << 32
 _LOW = np.int64(0xFFFF_FFFF)

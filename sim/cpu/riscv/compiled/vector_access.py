@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from sim.cpu.inorder_compiled import MISS, TO_DRAM
 from sim.cpu.riscv.compiled.lookup import look_up
@@ -38,6 +37,7 @@ from sim.cpu.riscv.compiled.vector_codes import (
 )
 from sim.cpu.riscv.compiled.vector_elements import bit, element, unsigned
 from sim.cpu.riscv.vector.operation import Addressing, Form
+from sim.jit import njit
 from sim.memory.cache.compiled import unowned
 from sim.memory.cache.compiled_state import SHIFT
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from sim.cpu.riscv.compiled.arithmetic import integer
 from sim.cpu.riscv.compiled.codes import (
@@ -52,6 +51,7 @@ from sim.cpu.riscv.compiled.vector_codes import (
     TO_UNSIGNED,
     TRUNCATING,
 )
+from sim.jit import njit
 
 _SINGLE_NAN, _DOUBLE_NAN = np.int64(0x7FC0_0000), np.int64(0x7FF8_0000_0000_0000)
 _NEAREST, _TOWARDS_ZERO = 0, 1

@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from sim.cpu.riscv.compiled.state import (
     FULL,
@@ -60,6 +59,7 @@ from sim.cpu.riscv.compiled.vector_elements import (
     unsigned,
 )
 from sim.cpu.riscv.vector.operation import Form, Scalar
+from sim.jit import njit
 
 SET, ELEMENTWISE, COMPARE, CONVERT = (
     int(form) for form in (Form.SET, Form.ELEMENTWISE, Form.COMPARE, Form.CONVERT)

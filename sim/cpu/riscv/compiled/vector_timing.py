@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from sim.cpu.inorder_compiled import (
     CACHE,
@@ -40,6 +39,7 @@ from sim.cpu.riscv.compiled.state import (
     WORK_TO_DRAM,
     Ints,
 )
+from sim.jit import njit
 
 FREE, MISSED, TO_DRAM, BEGUN = 0, 2, 3, 4
 """In a unit's times: when each part is free, cycles of misses not yet accounted for and whether

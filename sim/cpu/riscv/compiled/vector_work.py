@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from sim.cpu.riscv.compiled.state import (
     ARITHMETIC,
@@ -73,6 +72,7 @@ from sim.cpu.riscv.compiled.vector_execute import (
     width,
 )
 from sim.cpu.riscv.operation import Kind
+from sim.jit import njit
 
 _DIVIDE, _FLOAT_DIVIDE = LIKES.index(Kind.DIVIDE), LIKES.index(Kind.FLOAT_DIVIDE)
 
