@@ -96,14 +96,15 @@ def _angles(numbers: ModelNumbers, position: int) -> Iterator[str]:
         yield f"{label}: .word " + ", ".join(str(bits_of(value)) for value in values)
 
 
-def packed(weight: Floats) -> Floats:
-    """Pack a weight [k, n] as `matmul_columns` walks it: columns in groups of four, then the rest.
+def packed(weight: Floats, columns: int = GROUP) -> Floats:
+    """Pack a weight [k, n] as products walk it: panels of so many columns, then the rest.
 
     Source: Goto and van de Geijn, Anatomy of High-Performance Matrix Multiplication, ACM TOMS
     34(3), 2008.
     """
-    whole = weight.shape[1] // GROUP * GROUP
-    panels = weight[:, :whole].reshape(weight.shape[0], -1, GROUP).transpose(1, 0, 2)
+    k, count = weight.shape[0], weight.shape[1] // columns
+    whole = count * columns
+    panels = weight[:, :whole].reshape(k, count, columns).transpose(1, 0, 2)
     return np.concatenate([panels.ravel(), weight[:, whole:].ravel()])
 
 
