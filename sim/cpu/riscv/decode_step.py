@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from sim.cpu.riscv.assembler import assemble
 from sim.cpu.riscv.calls import GROUP, ModelNumbers, bits_of, calls_of
+from sim.cpu.riscv.kernel_set import SCALAR_KERNELS, KernelSet
 from sim.cpu.riscv.kernels import kernel_text
 from sim.cpu.riscv.program import Program
 from sim.errors import TokenclockError
@@ -42,7 +43,9 @@ class StepProgram:
         return (*self.ops, self.end)
 
 
-def step_program(trace: Trace, step: int, numbers: ModelNumbers) -> StepProgram:
+def step_program(
+    trace: Trace, step: int, numbers: ModelNumbers, kernels: KernelSet = SCALAR_KERNELS
+) -> StepProgram:
     """Write and assemble the program of a decode step, counted from 1.
 
     TokenclockError for what has no kernel: batches, other element types, other operations.
@@ -58,10 +61,10 @@ def step_program(trace: Trace, step: int, numbers: ModelNumbers) -> StepProgram:
     lines = ["main:"]
     for at in placed:
         lines.append(f"op_{at.index}:")
-        for call in calls_of(at.op, _places(trace, at), numbers):
+        for call in calls_of(at.op, _places(trace, at), numbers, kernels.writers):
             lines += call.lines()
     angles = _angles(numbers, trace.prompt_tokens + step - 1)
-    lines += ["op_end:", "li a7, 10", "ecall", kernel_text(), *angles]
+    lines += ["op_end:", "li a7, 10", "ecall", kernel_text(kernels.names), *angles]
     program = assemble(
         "\n".join(lines),
         xlen=64,
