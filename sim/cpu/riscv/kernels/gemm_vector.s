@@ -47,12 +47,12 @@ gemm_vector_k:                  # an outer product: each loaded row of B is used
     vle32.v v8, (t3)
     flw     f0, 0(t1)
     flw     f1, 4(t1)
+    vfmacc.vf v16, f0, v8       # while one takes the unit, the next one's scalar is loaded
     flw     f2, 8(t1)
-    flw     f3, 12(t1)
     add     t3, t3, t2
-    addi    t1, t1, 16
-    vfmacc.vf v16, f0, v8
     vfmacc.vf v20, f1, v8
+    flw     f3, 12(t1)
+    addi    t1, t1, 16
     vfmacc.vf v24, f2, v8
     vfmacc.vf v28, f3, v8
     bne     t1, t4, gemm_vector_k

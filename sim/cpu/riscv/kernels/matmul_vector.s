@@ -46,14 +46,14 @@ matmul_panels_vector_panel:
     vmv.v.i v8, 0               # the sums
     beq     t2, t6, matmul_panels_vector_rest
 matmul_panels_vector_pair:
-    flw     f0, 0(t2)
     vle32.v v16, (a1)
+    flw     f0, 0(t2)
     add     a1, a1, t4
-    flw     f1, 4(t2)
+    vfmacc.vf v8, f0, v16
     vle32.v v20, (a1)
+    flw     f1, 4(t2)
     add     a1, a1, t4
     addi    t2, t2, 8
-    vfmacc.vf v8, f0, v16
     vfmacc.vf v8, f1, v20
     bne     t2, t6, matmul_panels_vector_pair
 matmul_panels_vector_rest:
