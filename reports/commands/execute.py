@@ -96,8 +96,8 @@ def print_executed(done: Executed) -> None:
     )
     if not done.same_kernels:
         click.echo(
-            "  by vector loops of its own, not by the executed kernels: the error is that of another "
-            "program too"
+            "  by vector loops of its own, not by the executed kernels: the error is also that "
+            "of another program"
         )
 
 

@@ -14,7 +14,6 @@ from sim.memory.port import MemoryPort
 from sim.spec import MachineSpec, Strict
 from sim.units import Bytes
 
-
 FLOAT_BITS = 32
 
 

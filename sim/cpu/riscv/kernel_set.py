@@ -33,6 +33,4 @@ SCALAR_KERNELS = KernelSet(names=NAMES, panel_columns=GROUP, writers=WRITERS)
 def vector_kernels(vlen_bits: int) -> KernelSet:
     """Return the kernels for vector registers of a length; SpecError where there are none."""
     columns = check_vlen(vlen_bits) * _PANEL_REGISTERS // _FLOAT_BITS
-    return KernelSet(
-        names=VECTOR_NAMES, panel_columns=columns, writers=vector_writers(columns)
-    )
+    return KernelSet(names=VECTOR_NAMES, panel_columns=columns, writers=vector_writers(columns))

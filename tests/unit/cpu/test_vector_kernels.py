@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from vector_bench import BASE, SPECIAL, VLENS, Bench, drawn
 
 quick = settings(deadline=None, max_examples=40)
@@ -86,5 +85,5 @@ def test_a_longer_register_needs_fewer_instructions(benches):
         a, b, c = (bench.put(drawn(n, size)) for n, size in enumerate((8, 8 * 512, 512)))
         bench.call("matmul_vector", a, b, c, 512, 8, 4 * 512)
         retired.append(bench.machine.retired - before)
-    # Strips of 8, 32, 64 and 128 columns: 8 rows of six instructions and 12 more; seven at the ends.
+    # Strips of 8, 32, 64 and 128 columns: 8 rows of six instructions and 12 more; 7 at the ends.
     assert retired == [60 * strips + 7 for strips in (64, 16, 8, 4)]

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from vector_bench import BASE, SPECIAL, VLENS, Bench, drawn
 
 from sim.cpu.riscv import ExecutionError
 from sim.cpu.riscv.calls import BLOCK_DEPTH, BLOCK_ROWS, GROUP
 from sim.cpu.riscv.decode_step import packed
-from vector_bench import BASE, SPECIAL, VLENS, Bench, drawn
 
 vlens = st.sampled_from(VLENS)
 sizes = st.one_of(st.integers(1, 9), st.integers(1, 150))
@@ -117,9 +117,7 @@ def blocked(bench, a, b, blocks_of_rows=BLOCK_ROWS, depth=BLOCK_DEPTH):
     return bench.get(at_c, (rows, n))
 
 
-@given(
-    vlen=vlens, m=st.integers(0, 14), n=st.integers(0, 70), k=st.integers(1, 9), seed=seeds
-)
+@given(vlen=vlens, m=st.integers(0, 14), n=st.integers(0, 70), k=st.integers(1, 9), seed=seeds)
 @quick
 def test_vector_tiles_are_numpys_product_and_touch_nothing_else(benches, vlen, m, n, k, seed):  # noqa: PLR0917 - a shape and its values
     bench = fresh(benches, vlen)
