@@ -148,7 +148,7 @@ def advance_vectors(  # noqa: PLR0917 - as `advance`, with the unit's
     owned_work: Ints,
     owned_state: Ints,
     rules: Rules,
-    stamps: Ints,
+    owned_stamps: Ints,
     owned_lost: Ints,
     owned_times: Ints,
     unit: Ints,
@@ -156,7 +156,7 @@ def advance_vectors(  # noqa: PLR0917 - as `advance`, with the unit's
     """Run rows from a state as `advance` does; `work` is what their vector instructions ask."""
     cycles, at = np.int64(0), np.int64(0)
     rows, work, times = unowned(owned_rows), unowned(owned_work), unowned(owned_times)
-    state, lost = unowned(owned_state), unowned(owned_lost)
+    state, lost, stamps = unowned(owned_state), unowned(owned_lost), unowned(owned_stamps)
     for place in range(len(work)):
         here = work[place, ROW]
         if here > at:
