@@ -9,6 +9,8 @@ from reports.execute import model_numbers
 from sim.cpu.riscv import Machine, Program, assemble
 from sim.cpu.riscv.compiled import CompiledMachine, CoreTiming
 from sim.cpu.riscv.decode_step import StepProgram, step_program, tensor_bytes
+from sim.cpu.riscv.kernel_set import vector_kernels
+from sim.cpu.riscv.vector.configuration import VLEN_BITS
 from sim.cpu.spec import CpuSpec
 from sim.machine import load_machine
 from workloads import Trace, generate, load_model
@@ -48,6 +50,27 @@ numbers: .zero 16384
 """
 
 
+VECTOR_TURNS = 200_000
+VECTOR = f"""
+main: li t0, {VECTOR_TURNS}
+   la a0, numbers
+   vsetvli t1, x0, e32, m4, ta, ma
+1: vle32.v v8, (a0)
+   vfmacc.vf v16, f0, v8
+   vfmacc.vf v20, f1, v8
+   vse32.v v8, (a0)
+   addi t0, t0, -1
+   bnez t0, 1b
+   li a7, 10
+   ecall
+.data
+.balign 64
+numbers: .zero 512
+"""
+VECTOR_ELEMENTS = 4 * 32
+"""Of a turn's four vector instructions, in groups of four registers of 256 bits."""
+
+
 def rate(program: Program, timing: CoreTiming | None) -> float:
     """Return instructions a CPU second of a whole run."""
     retired = []
@@ -61,6 +84,18 @@ def rate(program: Program, timing: CoreTiming | None) -> float:
     return retired[0] / seconds
 
 
+def element_rate(timing: CoreTiming | None) -> float:
+    """Return elements a CPU second of unmasked singles: loads, products, stores."""
+    program = assemble(VECTOR, xlen=64)
+    machine = CompiledMachine(program, timing=timing, vlen_bits=256)
+
+    def work() -> None:
+        machine.jump(program.entry)
+        machine.run(limit=LIMIT)
+
+    return VECTOR_TURNS * VECTOR_ELEMENTS / best_of(RUNS, work)
+
+
 def readable_rate(program: Program) -> float:
     """Return instructions a CPU second of the readable machine."""
 
@@ -72,10 +107,16 @@ def readable_rate(program: Program) -> float:
     return READABLE_INSTRUCTIONS / best_of(RUNS, work)
 
 
-def step_rate(trace: Trace, step: StepProgram, timing: CoreTiming | None) -> float:
+def step_rate(
+    trace: Trace, step: StepProgram, timing: CoreTiming | None, *, vlen_bits: int = VLEN_BITS
+) -> float:
     """Return instructions a CPU second of a decode step on zeros: its loops and accesses."""
     machine = CompiledMachine(
-        step.program, timing=timing, regions=[(0, tensor_bytes(trace))], power_off=False
+        step.program,
+        timing=timing,
+        regions=[(0, tensor_bytes(trace))],
+        power_off=False,
+        vlen_bits=vlen_bits,
     )
     counts: list[int] = []
 
@@ -89,13 +130,18 @@ def step_rate(trace: Trace, step: StepProgram, timing: CoreTiming | None) -> flo
     return counts[0] / seconds
 
 
+def described(name: str) -> CpuSpec:
+    """Return a CPU's description."""
+    spec = load_machine(name).spec
+    if not isinstance(spec, CpuSpec):
+        raise TypeError(spec)
+    return spec
+
+
 def main() -> None:
     """Print instructions per CPU second."""
     figures = Figures("speed of RISC-V")
-    spec = load_machine("cpu-5stage").spec
-    if not isinstance(spec, CpuSpec):
-        raise TypeError(spec)
-    timing = CoreTiming.of(spec)
+    timing, wide = CoreTiming.of(described("cpu-5stage")), described("cpu-simd")
     programs = {"integer loop": INTEGER, "loads, stores, products": MEMORY}
     for name, text in programs.items():
         program = assemble(text, xlen=64)
@@ -110,6 +156,13 @@ def main() -> None:
     )
     timed = step_rate(trace, step, timing)
     figures.show("decode step of glassllm-en: core and caches too", timed, "instructions/s")
+    kernels = vector_kernels(wide.core.vector_bits)
+    step = step_program(trace, 1, model_numbers(model), kernels)
+    timed = step_rate(trace, step, CoreTiming.of(wide), vlen_bits=wide.core.vector_bits)
+    figures.show("the same with vectors: core, unit and caches too", timed, "instructions/s")
+    figures.show("vector singles: values", element_rate(None), "elements/s")
+    timed = element_rate(CoreTiming.of(wide))
+    figures.show("vector singles: core, unit and caches too", timed, "elements/s")
     readable = readable_rate(assemble(MEMORY, xlen=64))
     figures.show("the readable machine", readable, "instructions/s")
     figures.finish()

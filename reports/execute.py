@@ -1,10 +1,15 @@
 """A model's decode steps executed instruction by instruction, beside what the trace predicts.
 
-numpy takes in the prompt; then every instruction of each further pass is executed on a scalar
-RISC-V core. The machine model runs the same trace without values, by the same kernels; their
-difference is its error, of which these are parts: it takes branches that values decide as
-`kernel_trees` says, finds lines by operand and not in sets, and begins the first step with what the
-prefill left in the caches, where the program begins with empty ones.
+numpy takes in the prompt; then every instruction of each further pass is executed on an in-order
+RISC-V core, by vector kernels where it has lanes. The machine model runs the same trace without
+values; for a scalar core by the same kernels. Their difference is its error, of which these are
+parts: it takes branches that values decide as `kernel_trees` says, finds lines by operand and not
+in sets, and begins the first step with what the prefill left in the caches, where the program
+begins with empty ones. For a core with lanes it has loops of its own (`sim/cpu/kernels/*.s` and
+passes that `sim.cpu.kernels` writes), so the difference is also one between two programs: an
+instruction of its loops takes one vector register and each holds the pipeline while it misses; an
+executed one takes groups of four or eight registers through a unit that works beside the scalar
+pipeline, and what it misses is charged to the operation that next waits for the unit.
 """
 
 from __future__ import annotations
@@ -26,7 +31,8 @@ from sim.cpu.riscv.decode_step import (
     step_program,
     tensor_bytes,
 )
-from sim.cpu.spec import CpuSpec
+from sim.cpu.riscv.kernel_set import SCALAR_KERNELS, vector_kernels
+from sim.cpu.spec import CoreSpec, CpuSpec
 from sim.errors import SpecError, TokenclockError
 from sim.lowering import MachineModel
 from sim.memory.cache.counts import HierarchyCounts
@@ -83,6 +89,8 @@ class Executed:
     model: str
     machine: str
     clock_hz: int
+    same_kernels: bool
+    """Whether the machine model times the very kernels that were executed."""
     prompt: str | None
     """None where tokens were drawn."""
     first_text: str
@@ -136,6 +144,7 @@ class Executed:
             "instructions": self.instructions,
             "cycles": self.stack.total,
             "stack": _plain(self.stack),
+            "same_kernels": self.same_kernels,
             "predicted_cycles": self.predicted.total,
             "predicted_stack": _plain(self.predicted),
             "error": self.error,
@@ -176,7 +185,7 @@ def execute_model(
     """Execute `new_tokens` decode steps after numpy's prefill, caches empty at first.
 
     A model without a vocabulary is given a drawn prompt. Raises TokenclockError or ModelError
-    where it cannot be executed, SpecError where the machine is no scalar core.
+    where it cannot be executed, SpecError where the machine is not one in-order core.
     """
     if new_tokens < 1:
         raise TokenclockError(f"--new-tokens {new_tokens}: execute at least 1")
@@ -195,12 +204,13 @@ def execute_model(
         new_tokens=new_tokens + 1,
         max_context=max_context,
     )
-    session = _Session(generation, numbers, timing)
+    session = _Session(generation, numbers, timing, spec.core)
     steps = tuple(session.step(step) for step in range(1, new_tokens + 1))
     return Executed(
         model=name,
         machine=spec.name,
         clock_hz=spec.clock_hz,
+        same_kernels=spec.core.lanes == 1,
         prompt=prompt,
         first_text=_text(model, [session.first_token]),
         text=_text(model, [step.token for step in steps]),
@@ -249,11 +259,15 @@ def model_numbers(model: Model) -> ModelNumbers:
 class _Session:
     """The machine from step to step: memory laid out as the trace says."""
 
-    def __init__(self, generation: Generation, numbers: ModelNumbers, timing: CoreTiming) -> None:
+    def __init__(
+        self, generation: Generation, numbers: ModelNumbers, timing: CoreTiming, core: CoreSpec
+    ) -> None:
+        vector = core.lanes > 1
+        self.kernels = vector_kernels(core.vector_bits) if vector else SCALAR_KERNELS
         self.trace: Trace = generation.trace
         self.numbers = numbers
         self.tokens, self.logits = generation.token_ids, generation.logits
-        first = step_program(self.trace, 1, numbers)
+        first = step_program(self.trace, 1, numbers, self.kernels)
         size = tensor_bytes(self.trace)
         if size > TEXT_BASE:
             raise TokenclockError(
@@ -261,7 +275,11 @@ class _Session:
                 f"laid out for, {TEXT_BASE:,}; take a smaller model or context"
             )
         self.machine = CompiledMachine(
-            first.program, timing=timing, regions=[(0, size)], power_off=False
+            first.program,
+            timing=timing,
+            regions=[(0, size)],
+            power_off=False,
+            vlen_bits=core.vector_bits,
         )
         self.sections: list[tuple[StepProgram, tuple[Section, ...]]] = []
         assert self.tokens is not None  # noqa: S101 - generate executes a prompt of tokens
@@ -282,7 +300,7 @@ class _Session:
                 if tensor.role is Role.KV_CACHE:
                     values = values[: trace.prompt_tokens]
                 if tensor.name in in_panels:
-                    values = packed(values)
+                    values = packed(values, self.kernels.panel_columns)
                 content = np.ascontiguousarray(values).reshape(-1).view(np.uint8)
                 view(tensor.address_in(layer), len(content))[:] = content
         token = next(tensor for tensor in trace.tensors if tensor.name == "token")
@@ -290,7 +308,7 @@ class _Session:
 
     def step(self, step: int) -> ExecutedStep:
         """Execute a decode step and compare it with numpy's."""
-        built = step_program(self.trace, step, self.numbers)
+        built = step_program(self.trace, step, self.numbers, self.kernels)
         self.machine.load(built.program, built.marks)
         before = self.machine.retired
         sections = self.machine.run(limit=STEP_LIMIT)

@@ -1,4 +1,4 @@
-"""`tokenclock execute`: every instruction of a model's decode steps, on a scalar RISC-V core."""
+"""`tokenclock execute`: every instruction of a model's decode steps, on an in-order RISC-V core."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ MISSED = 1
 Examples:
   tokenclock execute
   tokenclock execute glassllm-en --machine cpu-harvard --new-tokens 4
+  tokenclock execute glassllm-en --machine cpu-simd
   tokenclock execute --prompt 'Alice was' --json"""
 )
 @click.argument("model", default="glassllm-en")
@@ -37,7 +38,8 @@ def execute(
     """Execute MODEL's decode steps as RISC-V programs, instruction by instruction.
 
     numpy takes in the prompt; every further token is computed by hand-written RV64 kernels on the
-    in-order pipeline, with each access through the machine's caches, empty at first. The tokens
+    in-order pipeline, vector kernels where the machine has lanes (cpu-simd), with each access
+    through the machine's caches, empty at first. The tokens
     and logits must be numpy's (else the exit code is 1). Beside the cycles stands what the machine
     model, which sees only the trace, says of the same operations.
     """
@@ -92,6 +94,11 @@ def print_executed(done: Executed) -> None:
         f"Predicted from the trace: {done.predicted.total:,} cycles, {done.error:+.1%}; operations "
         f"that it over- and underrates make {done.misplaced:.1%} of the cycles"
     )
+    if not done.same_kernels:
+        click.echo(
+            "  by vector loops of its own, not by the executed kernels: the error is also that "
+            "of another program"
+        )
 
 
 def _stacks(executed: CycleStack, predicted: CycleStack) -> str:

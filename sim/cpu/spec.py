@@ -14,6 +14,8 @@ from sim.memory.port import MemoryPort
 from sim.spec import MachineSpec, Strict
 from sim.units import Bytes
 
+FLOAT_BITS = 32
+
 
 class StagesSpec(Strict):
     """The pipeline's stages by role; as many memory stages as the first cache's `hit_cycles`."""
@@ -47,6 +49,11 @@ class CoreSpec(Strict):
     """Instructions that each stage takes in a cycle, in order."""
     tiles: TileUnitSpec | None = None
     """A unit for products of tiles; without it the vector unit does them."""
+
+    @property
+    def vector_bits(self) -> int:
+        """Length of a vector register, all of whose elements are computed in a cycle."""
+        return FLOAT_BITS * self.lanes
 
 
 class CacheSpec(Strict):

@@ -171,5 +171,5 @@ def test_a_machine_with_an_interlock_is_none_of_these(name):
 
 
 def test_vector_instructions_are_refused_with_their_line():
-    with pytest.raises(ExecutionError, match=r"line 2: .*no vector registers"):
+    with pytest.raises(SpecError, match=r"line 2: .*no vector unit"):
         run_bare(load_pipeline("five-stage-bare"), assemble("nop\nvsetvli t0, a0, e32, m1, ta, ma"))

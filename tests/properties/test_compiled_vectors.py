@@ -137,6 +137,40 @@ def test_the_compiled_machine_leaves_the_vector_registers_of_the_readable_one(da
     assert not isinstance(expected, str), expected
 
 
+ROUNDED = [
+    name
+    for name, row in VECTOR_OPERATIONS.items()
+    if row.form is Form.ELEMENTWISE and name.startswith("vf") and not any(row.widths)
+]
+WORD_ACCESSES = ["vle32.v", "vse32.v", "vle64.v", "vse64.v", "vl2re32.v", "vs2r.v"]
+
+
+@st.composite
+def plain_instruction(draw):
+    """An instruction without a mask under e32, on groups of two registers, vl as it comes."""
+    names = draw(st.sampled_from([ROUNDED, ROUNDED, WORD_ACCESSES]))
+    operation = VECTOR_OPERATIONS[name := draw(st.sampled_from(names))]
+    if operation.form is not Form.ELEMENTWISE:
+        near = draw(st.sampled_from([*range(0, 2048, 128), 4, 8, 1020, 2, 2528, 2552, 2556])) - 512
+        return f"addi x12, x9, {near}\n{name} v{4 * draw(st.integers(0, 7))}, (x12)"
+    evens = st.integers(0, 15).map(lambda n: f"v{2 * n}")
+    words = {letter: draw(evens) for letter in "Vvw"} | {"S": f"f{draw(st.integers(0, 31))}"}
+    return f"{name} {', '.join(words[letter] for letter in operation.operands.removesuffix('M'))}"
+
+
+@given(data=st.data(), vlen=vlens, vl=st.integers(0, 40))
+@settings(deadline=None, max_examples=120)
+def test_whole_groups_of_singles_are_computed_and_moved_as_the_readable_machine_does(
+    data, vlen, vl
+):
+    """In place and from group to group, up to the end of memory and over it."""
+    body = data.draw(st.lists(plain_instruction(), min_size=1, max_size=6))
+    body = [f"li x10, {vl}", "vsetvli x12, x10, e32, m2, ta, ma", *body]
+    built = data.draw(vector_program(vlen, ending=["addi x9, x9, 512", *body]))
+    expected = outcome(lambda: readable(built, vlen))
+    assert outcome(lambda: compiled(built, vlen)) == expected
+
+
 @given(data=st.data(), vlen=vlens)
 @settings(deadline=None, max_examples=60)
 def test_an_illegal_instruction_ends_both_machines_in_the_same_words(data, vlen):

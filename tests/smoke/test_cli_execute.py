@@ -68,6 +68,26 @@ def test_two_more_positions_take_more_instructions(executed):
     assert 0 < last - first < 0.01 * first
 
 
+def test_a_core_with_lanes_executes_vector_kernels_in_fewer_instructions(executed):
+    machine = load_machine("cpu-simd")
+    done = execute_model("glassllm-en", machine, prompt=None, new_tokens=1)
+    assert done.agrees
+    assert done.steps[0].token == executed.steps[0].token
+    assert done.steps[0].logits_difference < 1e-5
+    assert 10 * done.instructions < executed.steps[0].instructions
+    assert done.stack.busy == done.instructions
+    assert done.stack.total == done.steps[0].cycles < executed.steps[0].cycles
+    assert executed.same_kernels
+    assert not done.same_kernels
+
+
+def test_the_command_says_that_the_lanes_prediction_is_of_another_program(tokenclock):
+    ran = tokenclock("execute", "--machine", "cpu-simd")
+    assert (ran.code, ran.err) == (0, "")
+    assert "(numpy's too), logits within" in ran.out
+    assert "by vector loops of its own" in ran.out
+
+
 def test_the_command_says_tokens_cycles_and_the_predictions_error(tokenclock):
     asked = ("execute", "glassllm-en", "--machine", "cpu-von-neumann", "--prompt", "Alice")
     ran = tokenclock(*asked)
@@ -85,7 +105,7 @@ def test_the_command_says_tokens_cycles_and_the_predictions_error(tokenclock):
 @pytest.mark.parametrize(
     ("asked", "words"),
     [
-        (["--machine", "cpu-simd-8core"], ["scalar core", "take", "cpu-5stage"]),
+        (["--machine", "cpu-simd-8core"], ["one core", "take", "cpu-5stage", "cpu-simd"]),
         (["--machine", "gpu-a100-sxm-80gb"], ["executed on a CPU", "cpu-5stage"]),
         (["--new-tokens", "0"], ["--new-tokens 0", "at least 1"]),
         (["nothing"], ["no model 'nothing'"]),
@@ -138,11 +158,12 @@ tie_word_embeddings: true
 """
 
 
+@pytest.mark.parametrize("machine", ["cpu-5stage", "cpu-simd"])
 @pytest.mark.parametrize("description", [LLAMA, GPT2])
-def test_models_of_both_styles_and_awkward_sizes_give_numpys_logits(tmp_path, description):
+def test_models_of_both_styles_and_awkward_sizes_give_numpys_logits(tmp_path, description, machine):
     path = tmp_path / "small.yaml"
     path.write_text(description)
-    done = execute_model(str(path), load_machine("cpu-5stage"), prompt=None, new_tokens=4)
+    done = execute_model(str(path), load_machine(machine), prompt=None, new_tokens=4)
     model = load_model(str(path))
     logits = generate(model, prompt_tokens=32, new_tokens=5).logits
     assert done.agrees

@@ -120,10 +120,6 @@ def _code(program: Program) -> Ints:
     """Decode; an instruction's registers are its own: operands in order, then the result."""
     code = codes.decode(program)
     for row, instruction in zip(code, program.instructions, strict=True):
-        if row[codes.GROUP] in (codes.VECTOR, codes.VECTOR_REGISTER):
-            raise ExecutionError(
-                f"{program.where(instruction)}: a teaching pipeline has no vector registers"
-            )
         count = len(instruction.sources)
         row[codes.A : codes.A + count] = range(count)
         row[codes.TO] = compiled.SOURCES

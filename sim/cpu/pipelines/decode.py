@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from sim.cpu.riscv.operation import Kind
 from sim.cpu.riscv.program import Instruction, Program
+from sim.errors import SpecError
 
 FROM_MEMORY = (Kind.LOAD, Kind.ATOMIC)
 """What has its result only after the memory stage."""
@@ -29,9 +30,23 @@ class Decoded:
     """Whether instructions of its form write a register, be it x0."""
 
 
-def decode(program: Program) -> tuple[Decoded, ...]:
-    """Decode every instruction of a program, in order."""
+def decode(program: Program, *, vectors: bool = False) -> tuple[Decoded, ...]:
+    """Decode every instruction of a program, in order.
+
+    SpecError names the line of a vector instruction, unless the machine executes `vectors`.
+    """
+    if not vectors:
+        _refuse_vectors(program)
     return tuple(_decoded(instruction) for instruction in program.instructions)
+
+
+def _refuse_vectors(program: Program) -> None:
+    for instruction in program.instructions:
+        if instruction.vector is not None:
+            raise SpecError(
+                f"{program.where(instruction)}: a pipelined machine here has no vector unit; give "
+                "a scalar program, or take single-cycle"
+            )
 
 
 def _decoded(instruction: Instruction) -> Decoded:

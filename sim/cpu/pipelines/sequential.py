@@ -22,7 +22,7 @@ def run_sequential(
     ExecutionError after `limit` cycles, and as the functional machine does.
     """
     machine = Machine(program)
-    decoded = decode(program)
+    decoded = decode(program, vectors=True)
     flights: list[Flight] = []
     cycle = 0
     while machine.exit_code is None:
@@ -30,7 +30,7 @@ def run_sequential(
         place = (instruction.address - program.text_base) // INSTRUCTION_BYTES
         flight = Flight(decoded=decoded[place], number=len(flights), entered=cycle, retired=True)
         flights.append(flight)
-        stages = stages_of(spec, flight.decoded)
+        stages = stages_of(spec, program, flight.decoded)
         acts = stages[-1]
         if flight.decoded.is_call and spec.exit_state in stages:
             acts = spec.exit_state
@@ -61,14 +61,17 @@ def run_sequential(
     )
 
 
-def stages_of(spec: PipelineSpec, decoded: Decoded) -> tuple[str, ...]:
+def stages_of(spec: PipelineSpec, program: Program, decoded: Decoded) -> tuple[str, ...]:
     """Return the stages, a cycle each, that an instruction passes."""
     if spec.organisation == "single-cycle":
         return spec.stages
     mnemonic, kind = decoded.instruction.mnemonic, decoded.instruction.operation.kind
     stages = spec.visits.get(mnemonic, spec.visits.get(kind, ()))
     if not stages:
-        raise SpecError(f"{spec.name}: `visits` does not say which stages '{kind}' passes; add it")
+        raise SpecError(
+            f"{program.where(decoded.instruction)}: `visits` of {spec.name} does not say which "
+            f"stages '{kind}' passes; add it"
+        )
     return stages
 
 

@@ -24,9 +24,10 @@ def sequential_run(
     Entries are left empty unless asked for. SpecError where the machine does not say which stages
     an executed instruction passes.
     """
-    decoded, executed = decode(execution.program), execution.indices
+    program, executed = execution.program, execution.indices
+    decoded = decode(program, vectors=True)
     counts = np.bincount(executed, minlength=len(decoded))
-    passed = [stages_of(spec, one) if counts[n] else () for n, one in enumerate(decoded)]
+    passed = [stages_of(spec, program, one) if counts[n] else () for n, one in enumerate(decoded)]
     lengths = np.array([len(names) for names in passed], dtype=np.int64)
     last = int(executed[-1])
     before = int(counts @ lengths) - len(passed[last])

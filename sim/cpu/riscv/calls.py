@@ -71,20 +71,28 @@ def bits_of(number: float) -> int:
     return int(np.float32(number).view(np.int32))
 
 
-def calls_of(op: Op, places: Sequence[int], numbers: ModelNumbers) -> tuple[Call, ...]:
+Places = Sequence[int]
+Writer = Callable[[Op, Places, ModelNumbers], Iterator[Call]]
+"""Writes the calls that compute an operation."""
+
+
+def calls_of(
+    op: Op,
+    places: Places,
+    numbers: ModelNumbers,
+    writers: Mapping[str, Writer] | None = None,
+) -> tuple[Call, ...]:
     """Return the calls that compute an operation whose reads and writes lie at `places`.
 
-    TokenclockError where there is no kernel.
+    Of scalar kernels, unless there are other writers. TokenclockError where there is no kernel.
     """
-    if op.kind not in WRITERS:
+    known = WRITERS if writers is None else writers
+    if op.kind not in known:
         raise TokenclockError(
             f"{op.name}: '{op.kind}' has no kernel in sim/cpu/riscv/kernels; there are "
-            f"{', '.join(WRITERS)}"
+            f"{', '.join(known)}"
         )
-    return tuple(WRITERS[op.kind](op, places, numbers))
-
-
-Places = Sequence[int]
+    return tuple(known[op.kind](op, places, numbers))
 
 
 def _embedding(op: Op, places: Places, numbers: ModelNumbers) -> Iterator[Call]:  # noqa: ARG001 - as all writers
@@ -185,7 +193,7 @@ def _scores(op: Op, places: Places, numbers: ModelNumbers) -> Iterator[Call]:  #
     query, keys, scores = places
     size, context = FLOAT_BYTES * op.dims["k"], op.dims["n"]
     stride = op.dims["batch"] * size
-    for head, cached in _heads(op):
+    for head, cached in heads_of(op):
         x, w, y = query + head * size, keys + cached * size, scores + head * context * FLOAT_BYTES
         yield from _rows(x, w, y, context, op.dims["k"], stride)
 
@@ -205,7 +213,7 @@ def _mix(op: Op, places: Places, numbers: ModelNumbers) -> Iterator[Call]:  # no
     stride = op.dims["batch"] * width * FLOAT_BYTES
     groups, rest = divmod(width, GROUP)
     past = groups * GROUP * FLOAT_BYTES
-    for head, cached in _heads(op):
+    for head, cached in heads_of(op):
         x = weights + head * context * FLOAT_BYTES
         w = values + cached * width * FLOAT_BYTES
         y = result + head * width * FLOAT_BYTES
@@ -223,7 +231,7 @@ def _mix(op: Op, places: Places, numbers: ModelNumbers) -> Iterator[Call]:  # no
             )
 
 
-def _heads(op: Op) -> Iterator[tuple[int, int]]:
+def heads_of(op: Op) -> Iterator[tuple[int, int]]:
     """Each query head, and the cached head that it uses."""
     for head in range(op.dims["batch"] * op.dims["m"]):
         yield head, head // op.dims["m"]
@@ -238,7 +246,7 @@ def _argmax(op: Op, places: Places, numbers: ModelNumbers) -> Iterator[Call]:  #
     yield Call(kernel="argmax", places=tuple(places), numbers=(op.dims["rows"], op.dims["cols"]))
 
 
-WRITERS: Mapping[str, Callable[[Op, Places, ModelNumbers], Iterator[Call]]] = {
+WRITERS: Mapping[str, Writer] = {
     "embedding": _embedding,
     "rmsnorm": _norm,
     "layernorm": _norm,

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from sim.cpu.riscv.assembler import assemble
 from sim.cpu.riscv.calls import GROUP, ModelNumbers, bits_of, calls_of
+from sim.cpu.riscv.kernel_set import SCALAR_KERNELS, KernelSet
 from sim.cpu.riscv.kernels import kernel_text
 from sim.cpu.riscv.program import Program
 from sim.errors import TokenclockError
@@ -42,7 +43,9 @@ class StepProgram:
         return (*self.ops, self.end)
 
 
-def step_program(trace: Trace, step: int, numbers: ModelNumbers) -> StepProgram:
+def step_program(
+    trace: Trace, step: int, numbers: ModelNumbers, kernels: KernelSet = SCALAR_KERNELS
+) -> StepProgram:
     """Write and assemble the program of a decode step, counted from 1.
 
     TokenclockError for what has no kernel: batches, other element types, other operations.
@@ -58,10 +61,10 @@ def step_program(trace: Trace, step: int, numbers: ModelNumbers) -> StepProgram:
     lines = ["main:"]
     for at in placed:
         lines.append(f"op_{at.index}:")
-        for call in calls_of(at.op, _places(trace, at), numbers):
+        for call in calls_of(at.op, _places(trace, at), numbers, kernels.writers):
             lines += call.lines()
     angles = _angles(numbers, trace.prompt_tokens + step - 1)
-    lines += ["op_end:", "li a7, 10", "ecall", kernel_text(), *angles]
+    lines += ["op_end:", "li a7, 10", "ecall", kernel_text(kernels.names), *angles]
     program = assemble(
         "\n".join(lines),
         xlen=64,
@@ -96,14 +99,15 @@ def _angles(numbers: ModelNumbers, position: int) -> Iterator[str]:
         yield f"{label}: .word " + ", ".join(str(bits_of(value)) for value in values)
 
 
-def packed(weight: Floats) -> Floats:
-    """Pack a weight [k, n] as `matmul_columns` walks it: columns in groups of four, then the rest.
+def packed(weight: Floats, columns: int = GROUP) -> Floats:
+    """Pack a weight [k, n] as products walk it: panels of so many columns, then the rest.
 
     Source: Goto and van de Geijn, Anatomy of High-Performance Matrix Multiplication, ACM TOMS
     34(3), 2008.
     """
-    whole = weight.shape[1] // GROUP * GROUP
-    panels = weight[:, :whole].reshape(weight.shape[0], -1, GROUP).transpose(1, 0, 2)
+    k, count = weight.shape[0], weight.shape[1] // columns
+    whole = count * columns
+    panels = weight[:, :whole].reshape(k, count, columns).transpose(1, 0, 2)
     return np.concatenate([panels.ravel(), weight[:, whole:].ravel()])
 
 

@@ -14,6 +14,7 @@ from sim.cpu.riscv.compiled.vector_codes import LIKES, uses_vectors
 from sim.cpu.riscv.operation import CONTROL_FLOW, MEMORY, Kind
 from sim.cpu.riscv.program import Instruction, Program
 from sim.cpu.riscv.registers import ZERO
+from sim.cpu.riscv.vector.configuration import check_vlen
 from sim.cpu.riscv.vector.unit import VectorUnitSpec
 from sim.cpu.spec import CpuSpec
 from sim.cpu.steady import step_table
@@ -30,7 +31,7 @@ FLOATING = (Kind.FLOAT, Kind.FLOAT_MULTIPLY, Kind.FLOAT_DIVIDE)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CoreTiming:
-    """A scalar in-order core as the pipeline takes it.
+    """An in-order core as the pipeline takes it, with a vector unit where it has lanes.
 
     Models: `inorder`'s pipeline, instruction by instruction; each access through set-associative
     caches, dirty lines that are driven out to main memory.
@@ -53,12 +54,20 @@ class CoreTiming:
 
     @classmethod
     def of(cls, spec: CpuSpec) -> CoreTiming:
-        """Take a machine's description; SpecError unless it is one scalar core."""
+        """Take a machine's description; SpecError unless it is one core."""
         core = spec.core
-        if core.count > 1 or core.lanes > 1 or core.prefetch:
+        if core.count > 1 or core.prefetch or core.tiles:
             raise SpecError(
-                f"{spec.name}: programs are executed on one scalar core without prefetch; take "
-                "cpu-5stage, cpu-superpipelined, cpu-dual-issue, cpu-harvard or cpu-von-neumann"
+                f"{spec.name}: programs are executed on one core without prefetch or tile unit; "
+                "take cpu-5stage, cpu-superpipelined, cpu-dual-issue, cpu-harvard, "
+                "cpu-von-neumann or cpu-simd"
+            )
+        vector = None
+        if core.lanes > 1:
+            check_vlen(core.vector_bits)
+            vector = VectorUnitSpec(
+                datapath_bits=core.vector_bits,
+                memory_bytes_per_cycle=spec.levels[0].bytes_per_cycle,
             )
         line, dram = spec.line_bytes, spec.dram
         passed = np.cumsum([0, *(level.hit_cycles for level in spec.levels[1:])]).tolist()
@@ -69,6 +78,7 @@ class CoreTiming:
             latency_cycles=dict.fromkeys(FLOATING, core.fp_latency_cycles),
             miss_cycles=(*passed, passed[-1] + fill),
             write_back_cycles=dram.transfer_cycles(line, line) - dram.transfer_cycles(line),
+            vector=vector,
         )
 
     def steps(self, program: Program) -> Ints:

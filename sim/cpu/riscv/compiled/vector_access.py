@@ -42,6 +42,7 @@ from sim.memory.cache.compiled import unowned
 from sim.memory.cache.compiled_state import SHIFT
 
 _LOAD = int(Form.LOAD)
+UNIT_STRIDE = int(Addressing.UNIT)
 STRIDED, INDEXED = int(Addressing.STRIDED), int(Addressing.INDEXED)
 MASK, WHOLE_REGISTERS = int(Addressing.MASK), int(Addressing.WHOLE)
 

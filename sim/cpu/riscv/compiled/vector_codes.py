@@ -22,13 +22,30 @@ from sim.cpu.riscv.program import Instruction, Program
 from sim.cpu.riscv.vector.configuration import FIELD_BITS, VectorType, decode_vtype
 from sim.cpu.riscv.vector.elements import MASK_LOGIC
 from sim.cpu.riscv.vector.legality import problem
-from sim.cpu.riscv.vector.operation import Form, VectorOperation
+from sim.cpu.riscv.vector.operation import Form, Scalar, VectorOperation
 
 (FORM, DOES, ORDER, VD, VS2, VS1, MASKED, SCALAR, FROM, NUMBER) = range(10)
 (DEST_WIDTH, VS2_WIDTH, VS1_WIDTH, VS2_SIGNED, VS1_SIGNED, FLOATING) = range(10, 16)
 (ADDRESSING, ELEMENT_BITS, WHOLE, SCALAR_DEST, SECOND, LEGAL, READS_VD, LIKE) = range(16, 24)
 """Columns: `FROM` and `SECOND` are scalar registers (base and stride), `NUMBER` the immediate."""
 VECTOR_COLUMNS = 24
+
+SET, ELEMENTWISE, COMPARE, CONVERT = (
+    int(form) for form in (Form.SET, Form.ELEMENTWISE, Form.COMPARE, Form.CONVERT)
+)
+REDUCE, MASK, COUNT, FIRST = (
+    int(form) for form in (Form.REDUCE, Form.MASK, Form.COUNT, Form.FIRST)
+)
+SLIDE_UP, SLIDE_DOWN = int(Form.SLIDE_UP), int(Form.SLIDE_DOWN)
+SLIDE_ONE_UP, SLIDE_ONE_DOWN = int(Form.SLIDE_ONE_UP), int(Form.SLIDE_ONE_DOWN)
+GATHER, MERGE, INDEX, COPY = (
+    int(form) for form in (Form.GATHER, Form.MERGE, Form.INDEX, Form.COPY)
+)
+TO_SCALAR, FROM_SCALAR = int(Form.TO_SCALAR), int(Form.FROM_SCALAR)
+LOAD, STORE = int(Form.LOAD), int(Form.STORE)
+"""What may stand in `FORM`."""
+INTEGER_SCALAR, FLOAT_SCALAR = int(Scalar.INTEGER), int(Scalar.FLOAT)
+"""What may stand in `SCALAR`, of what is in a register."""
 
 (AS_WRITTEN, SWAPPED, ADD_TO_DEST, MULTIPLY_DEST, DEST_MINUS, MINUS_DEST_TIMES) = range(6)
 """Order of the operands: (vs2, vs1), (vs1, vs2), (vs1, vs2, vd), (vs1, vd, vs2); the last two are

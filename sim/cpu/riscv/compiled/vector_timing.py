@@ -1,7 +1,8 @@
 """Time of vector instructions: the scalar pipeline and, beside it, a vector unit.
 
-`sim.cpu.riscv.vector.unit` is the readable specification of the unit. Times are relative to the
-last leave of the scalar pipeline's WB, as in `inorder_compiled`.
+`sim.cpu.riscv.vector.unit` is the readable specification of the unit. The scalar pipeline's times
+are relative to the last leave of WB, as in `inorder_compiled`; the unit's are counted from the
+machine's first cycle, so that nothing has to be shifted, and `CLOCK` says how far that is.
 """
 
 from __future__ import annotations
@@ -40,13 +41,15 @@ from sim.cpu.riscv.compiled.state import (
     Ints,
 )
 from sim.jit import njit
+from sim.memory.cache.compiled import unowned
 
 FREE, MISSED, TO_DRAM, BEGUN = 0, 2, 3, 4
 """In a unit's times: when each part is free, cycles of misses not yet accounted for and whether
 main memory took part, then of each register when its first and its last elements are there, and
 whether they came from memory."""
 DONE, LOADED = BEGUN + 32, BEGUN + 64
-TIMES = BEGUN + 96
+CLOCK = BEGUN + 96
+TIMES = BEGUN + 97
 _IDLE = -(2**40)
 UNIT_READY = READY
 """Ready time of x0, which no instruction waits for: vector instructions wait for the unit there."""
@@ -56,7 +59,7 @@ def idle_unit() -> Ints:
     """Return the times of a unit that has done nothing."""
     times = np.full(TIMES, _IDLE, dtype=np.int64)
     times[MISSED:BEGUN] = 0
-    times[LOADED:] = 0
+    times[LOADED:] = 0  # the clock too
     return times
 
 
@@ -105,13 +108,6 @@ def _charge(part: Any, structural: Any, loaded: Any, times: Ints, lost: Ints) ->
 
 
 @njit(cache=True)
-def _shift(times: Ints, passed: Any) -> None:
-    for place in range(len(times)):
-        if place < MISSED or BEGUN <= place < LOADED:
-            times[place] = max(times[place] - passed, _IDLE)
-
-
-@njit(cache=True)
 def _pass(  # noqa: PLR0917 - one instruction, then what it passes through
     rows: Ints,
     work: Ints,
@@ -129,7 +125,7 @@ def _pass(  # noqa: PLR0917 - one instruction, then what it passes through
         free = times[FREE + work[PORT]]
         wanted, loaded = _operands(work, times, BEGUN if chains else DONE)
     structural = free >= wanted
-    accepted = max(free, wanted)
+    accepted = max(free, wanted) - times[CLOCK]
     state[UNIT_READY] = max(accepted, state[REDIRECT])
     before = lost[DATA]
     passed = advance(rows, state, rules, stamps, lost)
@@ -138,39 +134,41 @@ def _pass(  # noqa: PLR0917 - one instruction, then what it passes through
     if start == accepted:
         from_memory = work[PORT] == 1 if structural else loaded
         _charge(lost[DATA] - before, structural, from_memory, times, lost)
-    done = _begin(work, times, start, chains)
+    done = _begin(work, times, start + times[CLOCK], chains)
+    times[CLOCK] += passed
     if work[TO_REGISTER] >= 0:
         place = READY + work[TO_REGISTER]
-        state[place] = max(state[place], done - passed)
-    _shift(times, passed)
+        state[place] = max(state[place], done - times[CLOCK])
     return passed
 
 
 @njit(cache=True)
 def advance_vectors(  # noqa: PLR0917 - as `advance`, with the unit's
-    rows: Ints,
-    work: Ints,
-    state: Ints,
+    owned_rows: Ints,
+    owned_work: Ints,
+    owned_state: Ints,
     rules: Rules,
-    stamps: Ints,
-    lost: Ints,
-    times: Ints,
+    owned_stamps: Ints,
+    owned_lost: Ints,
+    owned_times: Ints,
     unit: Ints,
 ) -> Any:
     """Run rows from a state as `advance` does; `work` is what their vector instructions ask."""
     cycles, at = np.int64(0), np.int64(0)
+    rows, work, times = unowned(owned_rows), unowned(owned_work), unowned(owned_times)
+    state, lost, stamps = unowned(owned_state), unowned(owned_lost), unowned(owned_stamps)
     for place in range(len(work)):
         here = work[place, ROW]
         if here > at:
             passed = advance(rows[at:here], state, rules, stamps, lost)
-            _shift(times, passed)
+            times[CLOCK] += passed
             cycles += passed
         at = here + 1
         chains = unit[CHAINS] > 0
         cycles += _pass(rows[here:at], work[place], state, rules, stamps, lost, times, chains)
     if at < len(rows):
         passed = advance(rows[at:], state, rules, stamps, lost)
-        _shift(times, passed)
+        times[CLOCK] += passed
         cycles += passed
     return cycles
 
@@ -178,14 +176,15 @@ def advance_vectors(  # noqa: PLR0917 - as `advance`, with the unit's
 @njit(cache=True)
 def drain(state: Ints, rules: Rules, lost: Ints, times: Ints) -> Any:
     """Return the cycles until the unit is idle, counted from the last WB, as lost at the end."""
-    left = max(np.int64(0), times[FREE], times[FREE + 1])
+    last = max(times[CLOCK], times[FREE], times[FREE + 1])
     for register in range(32):
-        left = max(left, times[DONE + register])
+        last = max(last, times[DONE + register])
+    left = last - times[CLOCK]
     _, width, _, _, _, write = rules
     for place in range(len(state)):
         if not OFFSET <= place < PIPE:
             state[place] -= left
     state[PIPE + (write + 1) * width - 1] = 0
     lost[FILL] += left
-    _shift(times, left)
+    times[CLOCK] = last
     return left

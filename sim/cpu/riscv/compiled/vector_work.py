@@ -39,16 +39,28 @@ from sim.cpu.riscv.compiled.vector_access import (
 )
 from sim.cpu.riscv.compiled.vector_codes import (
     ADDRESSING,
+    COMPARE,
+    COPY,
+    COUNT,
     DEST_WIDTH,
     ELEMENT_BITS,
+    FIRST,
     FORM,
+    FROM_SCALAR,
+    GATHER,
     LIKE,
     LIKES,
+    LOAD,
+    MASK,
     MASKED,
     ORDER,
     ORDERED,
     READS_VD,
+    REDUCE,
     SCALAR_DEST,
+    SET,
+    STORE,
+    TO_SCALAR,
     VD,
     VS1,
     VS1_WIDTH,
@@ -56,21 +68,7 @@ from sim.cpu.riscv.compiled.vector_codes import (
     VS2_WIDTH,
     WHOLE,
 )
-from sim.cpu.riscv.compiled.vector_execute import (
-    COMPARE,
-    COPY,
-    COUNT,
-    FIRST,
-    FROM_SCALAR,
-    GATHER,
-    LOAD,
-    MASK,
-    REDUCE,
-    SET,
-    STORE,
-    TO_SCALAR,
-    width,
-)
+from sim.cpu.riscv.compiled.vector_configure import width
 from sim.cpu.riscv.operation import Kind
 from sim.jit import njit
 

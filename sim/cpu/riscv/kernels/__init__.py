@@ -6,8 +6,19 @@ from collections.abc import Sequence
 from importlib.resources import files
 
 NAMES = ("matmul", "gemm", "exp", "softmax", "rmsnorm", "rope", "elementwise", "layernorm", "move")
-VECTOR_NAMES = ("exp", "matmul_vector", "softmax_vector")
-"""With the vector extension, and what they need of the scalar ones."""
+VECTOR_NAMES = (
+    "matmul_vector",
+    "gemm_vector",
+    "exp_vector",
+    "softmax_vector",
+    "norm_vector",
+    "rope_vector",
+    "elementwise_vector",
+    "move_vector",
+    "exp",
+    "gemm",
+)
+"""With the vector extension; `exp` has the constants, `gemm` the packing of A."""
 
 
 def kernel_text(names: Sequence[str] = NAMES) -> str:

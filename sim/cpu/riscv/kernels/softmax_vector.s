@@ -1,12 +1,11 @@
 # softmax(scale x) of each row of float32 with the vector extension: maximum; exponentials and
-# their sum; quotients. As in softmax.s, but a strip of a row at a time; exp is that of exp.s.
+# their sum; quotients. As in softmax.s, but a strip of a row at a time; exp is that of exp_vector.s.
 # a0 -> x; a1 -> result; a2 rows; a3 columns; fa0 scale. Rows lie one behind the other.
 softmax_vector:
     beqz    a2, softmax_vector_end
     beqz    a3, softmax_vector_end
     fmv.s   f8, fa0
     jal     t0, exp_constants
-    li      t6, 127
 softmax_vector_row:
     flw     f9, 0(a0)
     fmul.s  f9, f9, f8
@@ -35,40 +34,7 @@ softmax_vector_exponential:
     add     a0, a0, t2
     vfmul.vf v4, v4, f8
     vfsub.vf v4, v4, f9         # x
-    vfmul.vf v8, v4, f16
-    vfcvt.x.f.v v12, v8         # n, the nearest whole number
-    vfcvt.f.x.v v8, v12
-    vmv.v.v v16, v4
-    vfnmsac.vf v16, f17, v8     # x - n ln(2), in two parts
-    vfnmsac.vf v16, f18, v8
-    vfmv.v.f v20, f20
-    vfmacc.vf v20, f19, v16     # the polynomial
-    vfmv.v.f v24, f21
-    vfmadd.vv v20, v16, v24
-    vfmv.v.f v24, f22
-    vfmadd.vv v20, v16, v24
-    vfmv.v.f v24, f23
-    vfmadd.vv v20, v16, v24
-    vfmv.v.f v24, f24
-    vfmadd.vv v20, v16, v24
-    vfmul.vv v24, v16, v16
-    vfmadd.vv v20, v24, v16     # p x^2 + x + 1
-    vfadd.vf v20, v20, f25
-    vsra.vi v8, v12, 1          # 2^n in two factors
-    vsub.vv v12, v12, v8
-    vadd.vx v8, v8, t6
-    vadd.vx v12, v12, t6
-    vsll.vi v8, v8, 23
-    vsll.vi v12, v12, 23
-    vfmul.vv v20, v20, v8
-    vfmul.vv v20, v20, v12
-    vmflt.vf v0, v4, f26        # below, 0
-    vmerge.vim v20, v20, 0, v0
-    vmfgt.vf v0, v4, f27        # above, which only a NaN in the row allows: infinite
-    lui     t3, 0x7f800
-    vmerge.vxm v20, v20, t3, v0
-    vmfne.vv v0, v4, v4         # a NaN stays one
-    vmerge.vvm v20, v20, v4, v0
+    jal     t0, exp_vector
     vse32.v v20, (t4)
     add     t4, t4, t2
     vfredusum.vs v2, v20, v2
