@@ -64,9 +64,15 @@ SCHEMES = st.sampled_from(
 
 
 PREFETCHERS = st.none() | st.builds(
-    lambda entries, lines, page: {"entries": entries, "lines": lines, "page_bytes": page},
+    lambda entries, lines, second, page: {
+        "entries": entries,
+        "lines": lines,
+        "second_level_lines": second,
+        "page_bytes": page,
+    },
     st.sampled_from([1, 3, 32]),
     st.integers(1, 3),
+    st.sampled_from([0, 2, 9]),
     st.sampled_from([None, 128, 4096]),
 )
 
@@ -94,7 +100,10 @@ def cores(draw, *, simple=False):
     spec["memory"] = {
         **BASE["memory"],
         "memory_line_cycles": 0 if simple else draw(st.integers(0, 20)),
-        "outstanding_misses": 64 if simple else draw(st.integers(1, 4)),
+        "levels": [
+            {**level, "miss_places": 64 if simple else draw(st.integers(1, 4))}
+            for level in BASE["memory"]["levels"]
+        ],
         "memory_cycles": draw(st.sampled_from([5, 100])),
         "load_prefetcher": None if simple else draw(PREFETCHERS),
     }

@@ -56,16 +56,14 @@ from sim.cpu.cores.compiled_parts import (
     STORES,
     WIDTH,
     WRONG,
-    can_take,
-    data_at,
     least,
     make_core,
     owner_of,
-    places,
     ready,
 )
 from sim.cpu.cores.engine import Timing
 from sim.cpu.cores.memory import NEVER
+from sim.cpu.cores.memory_compiled import can_take, data_at, run_ahead
 from sim.cpu.cores.spec import CoreSpec
 from sim.cpu.cores.stream import Stream
 from sim.stalls import CycleStack, StallCause
@@ -107,7 +105,7 @@ def run_compiled(spec: CoreSpec, stream: Stream) -> Timing:
 def _clock(  # noqa: C901, PLR0912, PLR0915, PLR0917 - one loop over a core's tables, for speed
     numbers: Ints,
     pool: Ints,
-    upto: Ints,
+    lookup: Ints,
     unit: Ints,
     alone: Flags,
     producers: Ints,
@@ -116,8 +114,13 @@ def _clock(  # noqa: C901, PLR0912, PLR0915, PLR0917 - one loop over a core's ta
     fetch_stall: Ints,
     fill: Ints,
     fill_level: Ints,
+    home: Ints,
+    behind: Ints,
     asks: Ints,
     prefetches: Ints,
+    run: Ints,
+    until: Ints,
+    early: Ints,
     owner: Ints,
     times: Ints,
     threads: Ints,
@@ -125,6 +128,7 @@ def _clock(  # noqa: C901, PLR0912, PLR0915, PLR0917 - one loop over a core's ta
     cycles: Ints,
     arrives: Ints,
     busy_until: Ints,
+    next_early: Ints,
     unit_free: Ints,
     ports: Ints,
     queue: Ints,
@@ -133,7 +137,7 @@ def _clock(  # noqa: C901, PLR0912, PLR0915, PLR0917 - one loop over a core's ta
     retired_stores: Ints,
 ) -> None:
     """Clock a core, as its fields come, until everything has retired."""
-    now = 0
+    now, prefetching = 0, len(asks) + len(run) > 0
     while True:
         # Retire, thread by thread, and say why a thread could not.
         room, running = numbers[WIDTH], False
@@ -194,7 +198,7 @@ def _clock(  # noqa: C901, PLR0912, PLR0915, PLR0917 - one loop over a core's ta
             store = retired_stores[shared[SENT]]
             if can_take(arrives, busy_until, fill[store], now):
                 left[store] = data_at(
-                    fill[store], now, numbers, upto, fill_level, arrives, busy_until, shared
+                    fill[store], now, numbers, lookup, home, behind, arrives, busy_until, shared
                 )
                 shared[SENT] += 1
         # Issue, oldest first.
@@ -224,26 +228,31 @@ def _clock(  # noqa: C901, PLR0912, PLR0915, PLR0917 - one loop over a core's ta
                             fill[number],
                             reached,
                             numbers,
-                            upto,
-                            fill_level,
+                            lookup,
+                            home,
+                            behind,
                             arrives,
                             busy_until,
                             shared,
                         )
-                    if finish < NEVER and len(asks):
-                        for ask in range(asks[number], asks[number + 1]):
-                            wanted = prefetches[ask]
-                            if arrives[wanted] == NEVER and places(busy_until, reached) > 1:
-                                data_at(
-                                    wanted,
-                                    reached,
-                                    numbers,
-                                    upto,
-                                    fill_level,
-                                    arrives,
-                                    busy_until,
-                                    shared,
-                                )
+                    if finish < NEVER and prefetching:
+                        run_ahead(
+                            number,
+                            reached,
+                            asks,
+                            prefetches,
+                            run,
+                            until,
+                            early,
+                            next_early,
+                            numbers,
+                            lookup,
+                            home,
+                            behind,
+                            arrives,
+                            busy_until,
+                            shared,
+                        )
                 else:
                     best = least(unit_free[own, : pool[own, 0]])
                     if unit_free[own, best] <= now:

@@ -1,0 +1,120 @@
+"""The compiled twin of `memory.Memory`: line fills of every level, and prefetches."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from sim.cpu.cores.compiled_parts import FILL, HIT, LEVELS, LINE, MEMORY, MEMORY_FREE, least
+from sim.cpu.cores.memory import NEVER
+
+Ints = npt.NDArray[np.int64]
+
+
+@njit(cache=True, inline="always")
+def can_take(arrives: Ints, busy_until: Ints, fill: int, now: int) -> bool:
+    """Whether an access joins its fill, or finds a place for it."""
+    return bool(arrives[fill] < NEVER or busy_until[0, least(busy_until[0])] <= now)
+
+
+@njit(cache=True)
+def data_at(  # noqa: PLR0917 - the state of all fills
+    fill: int,
+    now: int,
+    numbers: Ints,
+    lookup: Ints,
+    home: Ints,
+    behind: Ints,
+    arrives: Ints,
+    busy_until: Ints,
+    shared: Ints,
+) -> int:
+    """Return when an access that reaches the cache now has its line; starts the fill it needs."""
+    if arrives[fill] == NEVER:
+        _fetch(fill, now, numbers, lookup, home, behind, arrives, busy_until, shared)
+    return int(max(now + numbers[HIT], arrives[fill]))
+
+
+@njit(cache=True)
+def run_ahead(  # noqa: PLR0917 - what is asked for, then the state of all fills
+    load: int,
+    now: int,
+    asks: Ints,
+    prefetches: Ints,
+    run: Ints,
+    until: Ints,
+    early: Ints,
+    next_early: Ints,
+    numbers: Ints,
+    lookup: Ints,
+    home: Ints,
+    behind: Ints,
+    arrives: Ints,
+    busy_until: Ints,
+    shared: Ints,
+) -> None:
+    """Start what a load asks for ahead of time, as Memory.prefetch."""
+    if len(asks):
+        for ask in range(asks[load], asks[load + 1]):
+            fill = prefetches[ask]
+            if arrives[fill] == NEVER and _places(busy_until[0], now) > 1:
+                _fetch(fill, now, numbers, lookup, home, behind, arrives, busy_until, shared)
+    if not len(run) or run[load] < 0:
+        return
+    own, there = run[load], now + numbers[HIT]
+    while next_early[own] < until[load]:
+        fill = early[next_early[own]]
+        if arrives[fill] == NEVER:
+            if _places(busy_until[1], there) <= 1:
+                return
+            _fetch(fill, there, numbers, lookup, home, behind, arrives, busy_until, shared)
+        next_early[own] += 1
+
+
+@njit(cache=True, inline="always")
+def _places(busy_until: Ints, now: int) -> int:
+    """Return how many fills of a level could start now."""
+    free = 0
+    for busy in busy_until:
+        free += busy <= now
+    return free
+
+
+@njit(cache=True)
+def _fetch(  # noqa: PLR0917 - the state of all fills
+    fill: int,
+    now: int,
+    numbers: Ints,
+    lookup: Ints,
+    home: Ints,
+    behind: Ints,
+    arrives: Ints,
+    busy_until: Ints,
+    shared: Ints,
+) -> None:
+    """Start a fill and those behind it: down to the level that has the line, then back up."""
+    first, at = home[fill], now
+    level, deepest = first, fill
+    while True:
+        at = max(at, busy_until[level, least(busy_until[level])]) + lookup[level]
+        if level + 1 == numbers[LEVELS]:
+            at = max(at, shared[MEMORY_FREE])
+            shared[MEMORY_FREE] = at + numbers[LINE]
+            at += numbers[MEMORY]
+            break
+        source = behind[deepest]
+        if source < 0 or arrives[source] < NEVER:
+            at += lookup[level + 1]
+            if source >= 0:
+                at = max(at, arrives[source])
+            break
+        level, deepest = level + 1, source
+    for here in range(level, first - 1, -1):
+        started = fill
+        for _ in range(here - first):
+            started = behind[started]
+        if here == 0:
+            at += numbers[FILL]
+        busy_until[here, least(busy_until[here])] = at
+        arrives[started] = at
