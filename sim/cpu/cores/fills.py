@@ -49,6 +49,17 @@ class DataLines(NamedTuple):
     """[streams] where each begins in `early`."""
 
 
+class Touches(NamedTuple):
+    """Loads and stores in the order in which the caches see them."""
+
+    number: Ints
+    """Of the instruction."""
+    address: Ints
+    store: npt.NDArray[np.bool_]
+    place: Ints
+    """Where the instruction itself lies."""
+
+
 class _Accesses(NamedTuple):
     """Accesses of the caches in order, those that nobody waits for right after their load's."""
 
@@ -64,19 +75,18 @@ class _Accesses(NamedTuple):
     """Whether it is a prefetch."""
 
 
-def data_lines(
-    memory: MemoryPathSpec, count: int, number: Ints, address: Ints, store: Ints, place: Ints
-) -> DataLines:
-    """Return the fills of accesses in the order in which the caches see them.
-
-    `number` is each access's instruction, of `count`; `place` the address of that instruction.
-    """
+def data_lines(memory: MemoryPathSpec, count: int, touches: Touches) -> DataLines:
+    """Return the fills of the loads and stores among `count` instructions."""
+    number, loads = touches.number, np.flatnonzero(~touches.store)
     asked = None
-    loads = np.flatnonzero(~store)
     if memory.load_prefetcher is not None:
-        line_bytes = memory.levels[0].line_bytes
-        asked = lines_ahead(memory.load_prefetcher, line_bytes, place[loads], address[loads])
-    accesses = _with_prefetches(number, address, store, loads, asked)
+        asked = lines_ahead(
+            memory.load_prefetcher,
+            memory.levels[0].line_bytes,
+            touches.place[loads],
+            touches.address[loads],
+        )
+    accesses = _with_prefetches(touches, loads, asked)
     found = levels_with(memory.levels, accesses.address, accesses.store, accesses.enters)
     made, home, behind = _fills(memory.levels, accesses, found)
     fill = np.full(count, -1, dtype=np.int64)
@@ -124,17 +134,16 @@ def levels_with(
     return enter_levels(trace.addresses, trace.kinds, enters, table, state, empty_frames(table))
 
 
-def _with_prefetches(
-    number: Ints, address: Ints, store: npt.NDArray[np.bool_], loads: Ints, asked: Asked | None
-) -> _Accesses:
+def _with_prefetches(touches: Touches, loads: Ints, asked: Asked | None) -> _Accesses:
+    number = touches.number
     if asked is None:
         asked = Asked(NOTHING, NOTHING, NOTHING, NOTHING, NOTHING)
     after = loads[asked.load] + 1
     nothing = np.zeros(len(number), dtype=np.int64)
     return _Accesses(
         number=np.insert(number, after, number[after - 1]),
-        address=np.insert(address, after, asked.address),
-        store=np.insert(store, after, False),
+        address=np.insert(touches.address, after, asked.address),
+        store=np.insert(touches.store, after, False),
         enters=np.insert(nothing, after, asked.level),
         run=np.insert(nothing - 1, after, asked.run),
         ahead=np.insert(nothing, after, 1).astype(np.bool_),

@@ -49,7 +49,7 @@ def fills(line: Ints, found: Ints, lines: int) -> Ints:
 
 @njit(cache=True)
 def link_fills(line: Ints, lines: int, found: Ints, enters: Ints) -> tuple[Ints, Ints, Ints]:
-    """Number the fills that misses make in every level that they pass, from the deepest on.
+    """Link the fills that misses make in every level that they pass, from the deepest on.
 
     `line` has a row for each level behind the first. Returns each miss's fill in the level that it
     enters, and of each fill its level and the fill behind it.
@@ -64,9 +64,9 @@ def link_fills(line: Ints, lines: int, found: Ints, enters: Ints) -> tuple[Ints,
     made = np.zeros(len(found), dtype=np.int64)
     current = np.full((len(line), lines), -1, dtype=np.int64)
     for i in range(len(found)):
-        link = np.int64(-1)
+        link = -1
         if found[i] <= len(line):
-            link = current[found[i] - 1, line[found[i] - 1, i]]
+            link = int(current[found[i] - 1, line[found[i] - 1, i]])
         for level in range(found[i] - 1, enters[i] - 1, -1):
             if level == 0:
                 new = inner
@@ -81,9 +81,7 @@ def link_fills(line: Ints, lines: int, found: Ints, enters: Ints) -> tuple[Ints,
 
 
 @njit(cache=True)
-def windows(  # noqa: PLR0917 - two columns of loads, two of what they ask for
-    run_of: Ints, number: Ints, asking: Ints, run: Ints, starts: Ints
-) -> Ints:
+def windows(run_of: Ints, number: Ints, asking: Ints, run: Ints, starts: Ints) -> Ints:
     """Return up to where each load's stream has asked, in the list of all streams' fills."""
     ends = starts.copy()
     until = np.zeros(len(run_of), dtype=np.int64)

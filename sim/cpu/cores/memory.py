@@ -67,7 +67,7 @@ class Memory:
         while self._next_early[run] < until:
             fill = int(self._lines.early[self._next_early[run]])
             if not self._started(fill):
-                if self._places(1, now) < 2:  # noqa: PLR2004 - the last place is for misses
+                if self._places(1, now) <= 1:
                     return
                 self._fetch(fill, now)
             self._next_early[run] += 1

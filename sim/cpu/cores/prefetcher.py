@@ -13,6 +13,9 @@ from sim.cpu.cores.spec import LoadPrefetcherSpec
 Ints = npt.NDArray[np.int64]
 SATURATED = 3
 """Of a two-bit confidence."""
+TAG, LAST, STRIDE, CONFIDENCE, RUN, FURTHEST = range(6)
+"""Columns of the table: the last two are of its stream in the second level."""
+COLUMNS = 6
 ROOM = 1 << 10
 """Of the list of what is asked for, at first."""
 
@@ -51,7 +54,7 @@ def lines_ahead(spec: LoadPrefetcherSpec, line_bytes: int, place: Ints, address:
     rows, run_of = _lines_ahead(
         spec.entries, spec.lines, second, page_bytes, line_bytes, place, address
     )
-    return Asked(*rows, run_of=run_of)
+    return Asked(rows[0], rows[1], rows[2], rows[3], run_of)
 
 
 @njit(cache=True)
@@ -64,47 +67,51 @@ def _lines_ahead(  # noqa: PLR0917 - sizes, then the columns of a trace
     place: Ints,
     address: Ints,
 ) -> tuple[Ints, Ints]:
-    tag, last = np.full(entries, -1, dtype=np.int64), np.zeros(entries, dtype=np.int64)
-    strides, confidence = np.zeros(entries, dtype=np.int64), np.zeros(entries, dtype=np.int64)
-    run, furthest = np.full(entries, -1, dtype=np.int64), np.zeros(entries, dtype=np.int64)
+    table = np.zeros((entries, COLUMNS), dtype=np.int64)
+    table[:, TAG], table[:, RUN] = -1, -1
     run_of = np.full(len(place), -1, dtype=np.int64)
     rows = np.empty((4, ROOM + lines + second), dtype=np.int64)
     count, runs = 0, 0
     for i in range(len(place)):
-        entry, here = (place[i] >> 1) % entries, address[i]
-        stride = here - last[entry]
-        last[entry] = here
-        if tag[entry] != place[i]:
-            tag[entry], strides[entry], confidence[entry], run[entry] = place[i], 0, 0, -1
+        row, here = table[(place[i] >> 1) % entries], address[i]
+        if not _follows(row, place[i], here):
             continue
-        if stride != strides[entry] or stride == 0:
-            confidence[entry] = max(confidence[entry] - 1, 0)
-            if confidence[entry] == 0:
-                strides[entry], run[entry] = stride, -1
-            continue
-        if confidence[entry] < SATURATED:
-            confidence[entry] += 1
-            continue
-        step = max(abs(stride), line_bytes)
-        way = 1 if stride > 0 else -1
+        step = max(abs(row[STRIDE]), line_bytes)
+        way = 1 if row[STRIDE] > 0 else -1
         if second:
-            asked = way * (furthest[entry] - here)
-            if run[entry] < 0 or not 0 <= asked < (lines + second + 1) * step:
-                run[entry], furthest[entry] = runs, here + way * lines * step
+            if row[RUN] < 0 or not 0 <= way * (row[FURTHEST] - here) <= (lines + second) * step:
+                row[RUN], row[FURTHEST] = runs, here + way * lines * step
                 runs += 1
-            run_of[i] = run[entry]
+            run_of[i] = row[RUN]
         if count + lines + second > rows.shape[1]:
             rows = np.concatenate((rows, np.empty_like(rows)), axis=1)
         for ahead in range(1, lines + second + 1):
             there = here + way * ahead * step
             if there < 0 or (page_bytes and there // page_bytes != here // page_bytes):
                 break
-            level = int(ahead > lines)
-            if level:
-                if way * (there // line_bytes - furthest[entry] // line_bytes) <= 0:
+            if ahead > lines:
+                if way * (there // line_bytes - row[FURTHEST] // line_bytes) <= 0:
                     continue
-                furthest[entry] = there
-            rows[0, count], rows[1, count], rows[2, count] = i, there, level
-            rows[3, count] = run[entry] if level else -1
+                row[FURTHEST] = there
+            rows[0, count], rows[1, count], rows[2, count] = i, there, ahead > lines
+            rows[3, count] = row[RUN] if ahead > lines else -1
             count += 1
     return rows[:, :count].copy(), run_of
+
+
+@njit(cache=True, inline="always")
+def _follows(row: Ints, place: int, here: int) -> bool:
+    """Whether a load has a stride that can be followed; learns from it."""
+    stride = here - row[LAST]
+    row[LAST] = here
+    if row[TAG] != place:
+        row[TAG], row[STRIDE], row[CONFIDENCE], row[RUN] = place, 0, 0, -1
+        return False
+    if stride == row[STRIDE] and stride != 0:
+        sure = row[CONFIDENCE] == SATURATED
+        row[CONFIDENCE] = min(row[CONFIDENCE] + 1, SATURATED)
+        return bool(sure)
+    row[CONFIDENCE] = max(row[CONFIDENCE] - 1, 0)
+    if row[CONFIDENCE] == 0:
+        row[STRIDE], row[RUN] = stride, -1
+    return False

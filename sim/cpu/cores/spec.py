@@ -101,12 +101,18 @@ class LoadPrefetcherSpec(Strict):
 
     entries: int = Field(ge=1)
     """Loads of which the last address, stride and confidence are known; direct-mapped."""
-    lines: int = Field(ge=1)
+    lines: int = Field(ge=0)
     """Lines ahead of a load that the first level is asked to fetch."""
     second_level_lines: int = Field(default=0, ge=0)
     """Lines beyond those that the second level alone is asked to fetch, each once a stream."""
     page_bytes: Size | None = Field(default=4096, ge=1)
     """What a prefetch does not leave; None: it may go anywhere."""
+
+    @model_validator(mode="after")
+    def _asks(self) -> Self:
+        if not self.lines + self.second_level_lines:
+            raise ValueError("a prefetcher asks for `lines` or `second_level_lines`; leave it out")
+        return self
 
 
 class CoreCacheSpec(CacheLevelSpec):

@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from sim.cpu.cores.fills import DataLines, data_lines
+from sim.cpu.cores.fills import DataLines, Touches, data_lines
 from sim.cpu.cores.predictor import BranchUnit, Guess
 from sim.cpu.cores.predictor_compiled import BRANCH, JUMP, guesses
 from sim.cpu.cores.retired import Retired, Unit
@@ -209,11 +209,12 @@ def _data(spec: CoreSpec, parts: Sequence[Retired], starts: Ints) -> DataLines:
     order = _in_turn(touching)
     pairs = list(zip(parts, touching, strict=True))
     numbers = [own + start for own, start in zip(touching, starts, strict=False)]
-    return data_lines(
-        spec.memory,
-        int(starts[-1]),
-        np.concatenate(numbers)[order],
-        np.concatenate([part.execution.addresses[own] + part.space for part, own in pairs])[order],
-        np.concatenate([part.unit[own] == Unit.STORE for part, own in pairs])[order],
-        np.concatenate([part.first[own] + part.space for part, own in pairs])[order],
+    touches = Touches(
+        number=np.concatenate(numbers)[order],
+        address=np.concatenate([part.execution.addresses[own] + part.space for part, own in pairs])[
+            order
+        ],
+        store=np.concatenate([part.unit[own] == Unit.STORE for part, own in pairs])[order],
+        place=np.concatenate([part.first[own] + part.space for part, own in pairs])[order],
     )
+    return data_lines(spec.memory, int(starts[-1]), touches)
