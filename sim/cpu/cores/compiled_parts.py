@@ -13,7 +13,6 @@ from sim.cpu.cores.spec import MAX_UNITS, CoreSpec
 from sim.cpu.cores.stream import Stream
 
 Ints = npt.NDArray[np.int64]
-Flags = npt.NDArray[np.bool_]
 
 (
     WIDTH,
@@ -77,7 +76,7 @@ class Core(NamedTuple):
     lookup: Ints
     """Cycles of a lookup in each level."""
     unit: Ints
-    alone: Flags
+    alone: Ints
     producers: Ints
     guess: Ints
     groups: Ints
@@ -171,7 +170,7 @@ def make_core(spec: CoreSpec, stream: Stream, causes: int) -> Core:
         pool=np.array([[u.count, u.latency_cycles, u.pipelined] for u in own], dtype=np.int64),
         lookup=np.array([level.hit_cycles for level in spec.memory.levels], dtype=np.int64),
         unit=stream.unit,
-        alone=stream.alone,
+        alone=stream.alone.astype(np.int64),
         producers=stream.producers,
         guess=stream.guess,
         groups=stream.groups,
