@@ -77,6 +77,20 @@ PREFETCHERS = st.none() | st.builds(
 )
 
 
+ROWS = st.none() | st.builds(
+    lambda banks, every: {
+        "row_bytes": 128,
+        "banks": banks,
+        "activate_cycles": 7,
+        "precharge_cycles": 3,
+        "refresh_every_cycles": every,
+        "refresh_cycles": 30,
+    },
+    st.sampled_from([1, 2, 8]),
+    st.sampled_from([100, 7800]),
+)
+
+
 @st.composite
 def cores(draw, *, simple=False):
     """Any core; a simple one has nothing that a younger instruction could take from an older."""
@@ -105,6 +119,7 @@ def cores(draw, *, simple=False):
             for level in BASE["memory"]["levels"]
         ],
         "memory_cycles": draw(st.sampled_from([5, 100])),
+        "rows": None if simple else draw(ROWS),
         "load_prefetcher": None if simple else draw(PREFETCHERS),
     }
     return CoreSpec.model_validate(spec)

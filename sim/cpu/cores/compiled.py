@@ -61,6 +61,7 @@ def _clock(  # noqa: PLR0917 - tables of a core
     fill_level: Ints,
     home: Ints,
     behind: Ints,
+    row: Ints,
     asks: Ints,
     prefetches: Ints,
     run: Ints,
@@ -73,6 +74,7 @@ def _clock(  # noqa: PLR0917 - tables of a core
     cycles: Ints,
     arrives: Ints,
     busy_until: Ints,
+    banks: Ints,
     next_early: Ints,
     unit_free: Ints,
     ports: Ints,
@@ -98,6 +100,7 @@ def _clock(  # noqa: PLR0917 - tables of a core
     fill_level = unowned(fill_level)
     home = unowned(home)
     behind = unowned(behind)
+    row = unowned(row)
     asks = unowned(asks)
     prefetches = unowned(prefetches)
     run = unowned(run)
@@ -110,6 +113,7 @@ def _clock(  # noqa: PLR0917 - tables of a core
     cycles = unowned(cycles)
     arrives = unowned(arrives)
     busy_until = unowned(busy_until)
+    banks = unowned(banks)
     next_early = unowned(next_early)
     unit_free = unowned(unit_free)
     ports = unowned(ports)
@@ -144,11 +148,13 @@ def _clock(  # noqa: PLR0917 - tables of a core
             fill,
             home,
             behind,
+            row,
             owner,
             threads,
             shared,
             arrives,
             busy_until,
+            banks,
             left,
             retired_stores,
         )
@@ -164,6 +170,7 @@ def _clock(  # noqa: PLR0917 - tables of a core
             fill,
             home,
             behind,
+            row,
             asks,
             prefetches,
             run,
@@ -175,6 +182,7 @@ def _clock(  # noqa: PLR0917 - tables of a core
             shared,
             arrives,
             busy_until,
+            banks,
             next_early,
             unit_free,
             ports,

@@ -57,6 +57,7 @@ def issue(  # noqa: C901, PLR0912, PLR0917 - the queue, one by one; tables of a 
     fill: Ints,
     home: Ints,
     behind: Ints,
+    row: Ints,
     asks: Ints,
     prefetches: Ints,
     run: Ints,
@@ -68,6 +69,7 @@ def issue(  # noqa: C901, PLR0912, PLR0917 - the queue, one by one; tables of a 
     shared: Ints,
     arrives: Ints,
     busy_until: Ints,
+    banks: Ints,
     next_early: Ints,
     unit_free: Ints,
     ports: Ints,
@@ -103,6 +105,7 @@ def issue(  # noqa: C901, PLR0912, PLR0917 - the queue, one by one; tables of a 
                     fill,
                     home,
                     behind,
+                    row,
                     asks,
                     prefetches,
                     run,
@@ -111,6 +114,7 @@ def issue(  # noqa: C901, PLR0912, PLR0917 - the queue, one by one; tables of a 
                     shared,
                     arrives,
                     busy_until,
+                    banks,
                     next_early,
                     left,
                 )
@@ -154,6 +158,7 @@ def _load(  # noqa: PLR0917 - tables of a core
     fill: Ints,
     home: Ints,
     behind: Ints,
+    row: Ints,
     asks: Ints,
     prefetches: Ints,
     run: Ints,
@@ -162,6 +167,7 @@ def _load(  # noqa: PLR0917 - tables of a core
     shared: Ints,
     arrives: Ints,
     busy_until: Ints,
+    banks: Ints,
     next_early: Ints,
     left: Ints,
 ) -> int:
@@ -179,8 +185,10 @@ def _load(  # noqa: PLR0917 - tables of a core
             lookup,
             home,
             behind,
+            row,
             arrives,
             busy_until,
+            banks,
             shared,
         )
     if finish < NEVER and prefetching:
@@ -197,8 +205,10 @@ def _load(  # noqa: PLR0917 - tables of a core
             lookup,
             home,
             behind,
+            row,
             arrives,
             busy_until,
+            banks,
             shared,
         )
     return finish

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from sim.cpu.cores.main_memory import NONE_OPEN
 from sim.cpu.cores.memory import NEVER
 from sim.cpu.cores.spec import MAX_UNITS, CoreSpec
 from sim.cpu.cores.stream import Stream
@@ -36,7 +37,12 @@ Ints = npt.NDArray[np.int64]
     LEVELS,
     PARTITIONED,
     ICOUNT,
-) = range(21)
+    BANKS,
+    ACTIVATE,
+    PRECHARGE,
+    REFRESH_EVERY,
+    REFRESH,
+) = range(26)
 """Places in the table of a core's numbers; of parted buffers, one thread's part."""
 (
     BEGIN,
@@ -85,6 +91,7 @@ class Core(NamedTuple):
     fill_level: Ints
     home: Ints
     behind: Ints
+    row: Ints
     asks: Ints
     prefetches: Ints
     run: Ints
@@ -102,6 +109,8 @@ class Core(NamedTuple):
     arrives: Ints
     busy_until: Ints
     """[levels, places]; places that a level does not have are never free."""
+    banks: Ints
+    """[banks, 2] the row that is open and from when on it can be read."""
     next_early: Ints
     """Of each stream of prefetches, the first that has not started."""
     unit_free: Ints
@@ -120,7 +129,7 @@ FETCHED, RENAMED, ISSUED, DONE, RETIRED = range(5)
 def core_numbers(spec: CoreSpec) -> Ints:
     """Return a core's numbers, each at its place."""
     front, units, memory = spec.front_end, spec.units, spec.memory
-    numbers = np.zeros(ICOUNT + 1, dtype=np.int64)
+    numbers = np.zeros(REFRESH + 1, dtype=np.int64)
     for place, value in (
         (WIDTH, spec.width),
         (IN_ORDER, spec.order == "in-order"),
@@ -145,6 +154,11 @@ def core_numbers(spec: CoreSpec) -> Ints:
         (ICOUNT, spec.fetch_policy == "icount"),
     ):
         numbers[place] = value
+    if (rows := memory.rows) is not None:
+        numbers[BANKS] = rows.banks
+        numbers[ACTIVATE], numbers[PRECHARGE] = rows.activate_cycles, rows.precharge_cycles
+        numbers[REFRESH_EVERY] = rows.refresh_every_cycles
+        numbers[REFRESH] = rows.refresh_cycles
     return numbers
 
 
@@ -179,6 +193,7 @@ def make_core(spec: CoreSpec, stream: Stream, causes: int) -> Core:
         fill_level=lines.fill_level,
         home=lines.home,
         behind=lines.behind,
+        row=lines.row,
         asks=lines.asks,
         prefetches=lines.prefetches,
         run=lines.run,
@@ -191,6 +206,7 @@ def make_core(spec: CoreSpec, stream: Stream, causes: int) -> Core:
         cycles=np.zeros((threads, causes), dtype=np.int64),
         arrives=np.full(len(lines.home), NEVER, dtype=np.int64),
         busy_until=_no_fills([level.miss_places for level in spec.memory.levels]),
+        banks=np.tile(np.array([NONE_OPEN, 0], dtype=np.int64), (_banks(spec), 1)),
         next_early=lines.early_starts.copy(),
         unit_free=np.zeros((len(own), MAX_UNITS), dtype=np.int64),
         ports=np.zeros(STORE + 1, dtype=np.int64),
@@ -199,6 +215,10 @@ def make_core(spec: CoreSpec, stream: Stream, causes: int) -> Core:
         left=np.full(count, NEVER, dtype=np.int64),
         retired_stores=np.zeros(count + 1, dtype=np.int64),
     )
+
+
+def _banks(spec: CoreSpec) -> int:
+    return spec.memory.rows.banks if spec.memory.rows is not None else 0
 
 
 def _no_fills(places: list[int]) -> Ints:

@@ -162,11 +162,13 @@ def drain(  # noqa: PLR0917 - tables of a core
     fill: Ints,
     home: Ints,
     behind: Ints,
+    row: Ints,
     owner: Ints,
     threads: Ints,
     shared: Ints,
     arrives: Ints,
     busy_until: Ints,
+    banks: Ints,
     left: Ints,
     retired_stores: Ints,
 ) -> None:
@@ -179,6 +181,16 @@ def drain(  # noqa: PLR0917 - tables of a core
         store = retired_stores[shared[SENT]]
         if can_take(arrives, busy_until, fill[store], now):
             left[store] = data_at(
-                fill[store], now, numbers, lookup, home, behind, arrives, busy_until, shared
+                fill[store],
+                now,
+                numbers,
+                lookup,
+                home,
+                behind,
+                row,
+                arrives,
+                busy_until,
+                banks,
+                shared,
             )
             shared[SENT] += 1

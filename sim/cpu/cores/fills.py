@@ -35,6 +35,8 @@ class DataLines(NamedTuple):
     """[fills] which level it fills."""
     behind: Ints
     """[fills] the next level's fill that it takes the line from, -1 where there is none."""
+    row: Ints
+    """[fills] the row of main memory that has the line; 0 without rows."""
     asks: Ints
     """[instructions + 1] where each load's prefetches begin; empty without a prefetcher."""
     prefetches: Ints
@@ -88,7 +90,7 @@ def data_lines(memory: MemoryPathSpec, count: int, touches: Touches) -> DataLine
         )
     accesses = _with_prefetches(touches, loads, asked)
     found = levels_with(memory.levels, accesses.address, accesses.store, accesses.enters)
-    made, home, behind = _fills(memory.levels, accesses, found)
+    made, home, behind, row = _fills(memory, accesses, found)
     fill = np.full(count, -1, dtype=np.int64)
     fill[accesses.number[~accesses.ahead]] = made[~accesses.ahead]
     starting = accesses.ahead & (found > accesses.enters)
@@ -110,6 +112,7 @@ def data_lines(memory: MemoryPathSpec, count: int, touches: Touches) -> DataLine
         fill_level=found[(accesses.enters == 0) & (found > 0)],
         home=home,
         behind=behind,
+        row=row,
         asks=_begins(accesses.number[first], count) if first.any() else NOTHING,
         prefetches=made[first][np.argsort(accesses.number[first], kind="stable")],
         run=run,
@@ -151,9 +154,10 @@ def _with_prefetches(touches: Touches, loads: Ints, asked: Asked | None) -> _Acc
 
 
 def _fills(
-    levels: Sequence[CacheLevelSpec], accesses: _Accesses, found: Ints
-) -> tuple[Ints, Ints, Ints]:
-    """Return each access's fill in the level that it enters, and each fill's home and source."""
+    memory: MemoryPathSpec, accesses: _Accesses, found: Ints
+) -> tuple[Ints, Ints, Ints, Ints]:
+    """Return each access's fill in the level that it enters, and each fill's home, source, row."""
+    levels = memory.levels
     line, lines = numbered(accesses.address // levels[0].line_bytes)
     made = fills(line, np.where(accesses.enters == 0, found, 0), lines)
     missed = np.flatnonzero(found > accesses.enters)
@@ -163,10 +167,13 @@ def _fills(
         rows.append(own)
         sizes.append(own_lines)
     outer = np.stack(rows) if rows else np.zeros((0, len(missed)), dtype=np.int64)
-    made[missed], home, behind = link_fills(
+    made[missed], home, behind, maker = link_fills(
         outer, max(sizes, default=0), found[missed], accesses.enters[missed]
     )
-    return made, home, behind
+    row = np.zeros(len(home), dtype=np.int64)
+    if memory.rows is not None:
+        row = accesses.address[missed][maker] // memory.rows.row_bytes
+    return made, home, behind, row
 
 
 def _begins(number: Ints, count: int) -> Ints:

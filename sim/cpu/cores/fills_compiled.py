@@ -48,11 +48,11 @@ def fills(line: Ints, found: Ints, lines: int) -> Ints:
 
 
 @njit(cache=True)
-def link_fills(line: Ints, lines: int, found: Ints, enters: Ints) -> tuple[Ints, Ints, Ints]:
+def link_fills(line: Ints, lines: int, found: Ints, enters: Ints) -> tuple[Ints, Ints, Ints, Ints]:
     """Link the fills that misses make in every level that they pass, from the deepest on.
 
     `line` has a row for each level behind the first. Returns each miss's fill in the level that it
-    enters, and of each fill its level and the fill behind it.
+    enters, and of each fill its level, the fill behind it and the miss that made it.
     """
     inner, outer = 0, 0
     for i in range(len(found)):
@@ -61,6 +61,7 @@ def link_fills(line: Ints, lines: int, found: Ints, enters: Ints) -> tuple[Ints,
     for i in range(len(found)):
         total += found[i] - enters[i]
     home, behind = np.zeros(total, dtype=np.int64), np.zeros(total, dtype=np.int64)
+    maker = np.zeros(total, dtype=np.int64)
     made = np.zeros(len(found), dtype=np.int64)
     current = np.full((len(line), lines), -1, dtype=np.int64)
     for i in range(len(found)):
@@ -75,9 +76,9 @@ def link_fills(line: Ints, lines: int, found: Ints, enters: Ints) -> tuple[Ints,
                 new = outer
                 outer += 1
                 current[level - 1, line[level - 1, i]] = new
-            home[new], behind[new], link = level, link, new
+            home[new], behind[new], maker[new], link = level, link, i, new
         made[i] = link
-    return made, home, behind
+    return made, home, behind, maker
 
 
 @njit(cache=True)

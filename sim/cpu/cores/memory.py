@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
+from sim.cpu.cores.main_memory import MainMemory
 from sim.cpu.cores.spec import CoreSpec
 from sim.cpu.cores.stream import Stream
 
@@ -15,10 +16,9 @@ class Memory:
     """The data caches' fills and what is behind them, as a core's accesses meet them.
 
     Models: latencies by the level that has a line; accesses and fills that join a fill under way;
-    a bounded number of fills in every level, for which those of the level in front wait; memory
-    that is busy with each line; prefetches of loads into the first and the second level, which
-    never take the last place: of the first level they are dropped, of the second tried again with
-    the stream's next load.
+    a bounded number of fills in every level, for which those of the level in front wait; prefetches
+    of loads into the first and the second level, which never take the last place: of the first
+    level they are dropped, of the second tried again with the stream's next load.
     Ignores: write-backs, banks and ports of lower levels, prefetchers of the caches and of stores,
     the instruction cache's part in the lower levels, address translation.
     Source: Kroft, Lockup-Free Instruction Fetch/Prefetch Cache Organization, ISCA 1981; Arm,
@@ -32,7 +32,7 @@ class Memory:
         self._lines = stream.data
         self._arrives = [NEVER] * len(self._lines.home)
         self._busy_until = [[0] * level.miss_places for level in self.spec.levels]
-        self._memory_free = 0
+        self._main_memory = MainMemory(self.spec)
         self._next_early = self._lines.early_starts.tolist()
 
     def can_take(self, access: int, now: int) -> bool:
@@ -86,9 +86,7 @@ class Memory:
         place = busy_until.index(min(busy_until))
         at = max(now, busy_until[place]) + self.spec.levels[level].hit_cycles
         if level + 1 == len(self.spec.levels):
-            at = max(at, self._memory_free)
-            self._memory_free = at + self.spec.memory_line_cycles
-            at += self.spec.memory_cycles
+            at = self._main_memory.line_back(int(self._lines.row[fill]), at)
         else:
             hit = at + self.spec.levels[level + 1].hit_cycles
             if behind >= 0 and not self._started(behind):

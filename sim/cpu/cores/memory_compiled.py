@@ -6,10 +6,26 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from sim.cpu.cores.compiled_parts import FILL, HIT, LEVELS, LINE, MEMORY, MEMORY_FREE, least
+from sim.cpu.cores.compiled_parts import (
+    ACTIVATE,
+    BANKS,
+    FILL,
+    HIT,
+    LEVELS,
+    LINE,
+    MEMORY,
+    MEMORY_FREE,
+    PRECHARGE,
+    REFRESH,
+    REFRESH_EVERY,
+    least,
+)
+from sim.cpu.cores.main_memory import NONE_OPEN
 from sim.cpu.cores.memory import NEVER
 
 Ints = npt.NDArray[np.int64]
+OPEN, READY = 0, 1
+"""Columns of the table of banks."""
 
 
 @njit(cache=True, inline="always")
@@ -26,13 +42,15 @@ def data_at(  # noqa: PLR0917 - the state of all fills
     lookup: Ints,
     home: Ints,
     behind: Ints,
+    row: Ints,
     arrives: Ints,
     busy_until: Ints,
+    banks: Ints,
     shared: Ints,
 ) -> int:
     """Return when an access that reaches the cache now has its line; starts the fill it needs."""
     if arrives[fill] == NEVER:
-        _fetch(fill, now, numbers, lookup, home, behind, arrives, busy_until, shared)
+        _fetch(fill, now, numbers, lookup, home, behind, row, arrives, busy_until, banks, shared)
     return int(max(now + numbers[HIT], arrives[fill]))
 
 
@@ -50,8 +68,10 @@ def run_ahead(  # noqa: PLR0917 - what is asked for, then the state of all fills
     lookup: Ints,
     home: Ints,
     behind: Ints,
+    row: Ints,
     arrives: Ints,
     busy_until: Ints,
+    banks: Ints,
     shared: Ints,
 ) -> None:
     """Start what a load asks for ahead of time, as Memory.prefetch."""
@@ -59,7 +79,19 @@ def run_ahead(  # noqa: PLR0917 - what is asked for, then the state of all fills
         for ask in range(asks[load], asks[load + 1]):
             fill = prefetches[ask]
             if arrives[fill] == NEVER and _places(busy_until[0], now) > 1:
-                _fetch(fill, now, numbers, lookup, home, behind, arrives, busy_until, shared)
+                _fetch(
+                    fill,
+                    now,
+                    numbers,
+                    lookup,
+                    home,
+                    behind,
+                    row,
+                    arrives,
+                    busy_until,
+                    banks,
+                    shared,
+                )
     if not len(run) or run[load] < 0:
         return
     own, there = run[load], now + numbers[HIT]
@@ -68,7 +100,9 @@ def run_ahead(  # noqa: PLR0917 - what is asked for, then the state of all fills
         if arrives[fill] == NEVER:
             if _places(busy_until[1], there) <= 1:
                 return
-            _fetch(fill, there, numbers, lookup, home, behind, arrives, busy_until, shared)
+            _fetch(
+                fill, there, numbers, lookup, home, behind, row, arrives, busy_until, banks, shared
+            )
         next_early[own] += 1
 
 
@@ -89,8 +123,10 @@ def _fetch(  # noqa: PLR0917 - the state of all fills
     lookup: Ints,
     home: Ints,
     behind: Ints,
+    row: Ints,
     arrives: Ints,
     busy_until: Ints,
+    banks: Ints,
     shared: Ints,
 ) -> None:
     """Start a fill and those behind it: down to the level that has the line, then back up."""
@@ -99,6 +135,8 @@ def _fetch(  # noqa: PLR0917 - the state of all fills
     while True:
         at = max(at, busy_until[level, least(busy_until[level])]) + lookup[level]
         if level + 1 == numbers[LEVELS]:
+            if numbers[BANKS]:
+                at = _row_open(row[deepest], at, numbers, banks)
             at = max(at, shared[MEMORY_FREE])
             shared[MEMORY_FREE] = at + numbers[LINE]
             at += numbers[MEMORY]
@@ -118,3 +156,18 @@ def _fetch(  # noqa: PLR0917 - the state of all fills
             at += numbers[FILL]
         busy_until[here, least(busy_until[here])] = at
         arrives[started] = at
+
+
+@njit(cache=True)
+def _row_open(row: int, at: int, numbers: Ints, banks: Ints) -> int:
+    """Open a row of main memory, as MainMemory; return from when on it can be read."""
+    bank = banks[row % numbers[BANKS]]
+    refreshed = at - at % numbers[REFRESH_EVERY]
+    if refreshed and bank[READY] < refreshed:
+        bank[OPEN], bank[READY] = NONE_OPEN, refreshed + numbers[REFRESH]
+    at = max(at, bank[READY])
+    if bank[OPEN] != row:
+        at += numbers[ACTIVATE]
+        at += numbers[PRECHARGE] if bank[OPEN] != NONE_OPEN else 0
+        bank[OPEN], bank[READY] = row, at
+    return int(at)

@@ -122,6 +122,22 @@ class CoreCacheSpec(CacheLevelSpec):
     """Lines that the level fetches at a time (MSHRs)."""
 
 
+class RowsSpec(Strict):
+    """Banks of main memory that keep one row open each."""
+
+    row_bytes: Size = Field(ge=1)
+    banks: int = Field(ge=1)
+    """Consecutive rows lie in consecutive banks."""
+    activate_cycles: int = Field(ge=0)
+    """To open a row of a bank that has none open."""
+    precharge_cycles: int = Field(ge=0)
+    """To close another row before."""
+    refresh_every_cycles: int = Field(ge=1)
+    """Then every row is closed."""
+    refresh_cycles: int = Field(ge=0)
+    """For which no row can be opened or read."""
+
+
 class MemoryPathSpec(Strict):
     """Caches and memory as a core's loads, stores and fetches see them."""
 
@@ -134,6 +150,8 @@ class MemoryPathSpec(Strict):
     """From a miss of the last level until the line is back there."""
     memory_line_cycles: int = Field(ge=0)
     """For which a line keeps the memory busy."""
+    rows: RowsSpec | None = None
+    """None: every line takes `memory_cycles`; else those of an open row."""
     load_prefetcher: LoadPrefetcherSpec | None = None
 
     @model_validator(mode="after")
