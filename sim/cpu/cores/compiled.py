@@ -10,9 +10,9 @@ from sim.cpu.cores.compiled_front import fetch, rename
 from sim.cpu.cores.compiled_issue import issue
 from sim.cpu.cores.compiled_parts import DONE, FETCHED, ISSUED, RENAMED, RETIRED, make_core
 from sim.cpu.cores.compiled_retire import BUSY, drain, retire
-from sim.cpu.cores.engine import Timing
 from sim.cpu.cores.spec import CoreSpec
 from sim.cpu.cores.stream import Stream
+from sim.cpu.cores.timing import Timing
 from sim.memory.cache.compiled import unowned
 from sim.stalls import CycleStack, StallCause
 
