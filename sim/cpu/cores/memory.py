@@ -19,7 +19,7 @@ class Memory:
     a bounded number of fills in every level, for which those of the level in front wait; prefetches
     of loads into the first and the second level, which never take the last place: of the first
     level they are dropped, of the second tried again with the stream's next load.
-    Ignores: write-backs, banks and ports of lower levels, prefetchers of the caches and of stores,
+    Ignores: write-backs, hits held up by a full level, ports of lower levels, store prefetchers,
     the instruction cache's part in the lower levels, address translation.
     Source: Kroft, Lockup-Free Instruction Fetch/Prefetch Cache Organization, ISCA 1981; Arm,
     Cortex-A72 MPCore Processor Technical Reference Manual, r0p3, section 6.4.9.
