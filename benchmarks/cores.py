@@ -7,10 +7,12 @@ from functools import partial
 
 from timing import Figures, best_of
 
-from sim.cpu.cores import load_core, make_stream, run_core
+from sim.cpu.cores import CoreSpec, load_core, make_stream, run_core
+from sim.cpu.cores.spec import BranchSpec
 from sim.cpu.riscv import assemble, execute
 
-CORES = ("inorder-w2-gshare", "ooo-w4-rob128-gshare", "ooo-w8-rob256-tage")
+PREDICTED = "ooo-w4-rob128-gshare"
+CORES = ("inorder-w2-gshare", PREDICTED, "ooo-w8-rob256-tage", "ooo-w4-rob128-smt2")
 TRIPS, FEW_TRIPS = 30_000, 300
 RUNS = 3
 DOT = """
@@ -41,16 +43,29 @@ def main() -> None:
         execute(assemble(DOT.format(trips=trips), xlen=64, name="dot"))
         for trips in (FEW_TRIPS, TRIPS)
     )
-    for name in CORES:
-        core = load_core(name)
-        stream = make_stream(core, many)
-        clock = best_of(RUNS, partial(run_core, core, many, stream=stream))
-        whole = best_of(RUNS, partial(run_core, core, many))
-        readable = best_of(1, partial(run_core, core, few, engine="readable"))
-        figures.show(f"{name}, compiled clock", many.retired / clock, "a second")
-        figures.show(f"{name}, with its prediction and caches", many.retired / whole, "a second")
-        figures.show(f"{name}, readable", few.retired / readable, "a second")
+    for core in (*map(load_core, CORES), perfect(load_core(PREDICTED))):
+        few_all, all_threads = [few] * core.threads, [many] * core.threads
+        retired = many.retired * core.threads
+        stream = make_stream(core, *all_threads)
+        clock = best_of(RUNS, partial(run_core, core, *all_threads, stream=stream))
+        whole = best_of(RUNS, partial(run_core, core, *all_threads))
+        readable = best_of(1, partial(run_core, core, *few_all, engine="readable"))
+        figures.show(f"{core.name}, compiled clock", retired / clock, "a second")
+        figures.show(f"{core.name}, with its prediction and caches", retired / whole, "a second")
+        figures.show(
+            f"{core.name}, readable", sum(e.retired for e in few_all) / readable, "a second"
+        )
     figures.finish()
+
+
+def perfect(core: CoreSpec) -> CoreSpec:
+    """Return a core that is never wrong about a branch."""
+    return core.model_copy(
+        update={
+            "name": f"{core.name}, branches perfect",
+            "branches": BranchSpec(scheme="perfect"),
+        }
+    )
 
 
 if __name__ == "__main__":

@@ -64,10 +64,30 @@ SCHEMES = st.sampled_from(
 
 
 PREFETCHERS = st.none() | st.builds(
-    lambda entries, lines, page: {"entries": entries, "lines": lines, "page_bytes": page},
+    lambda entries, lines, second, page: {
+        "entries": entries,
+        "lines": lines,
+        "second_level_lines": second,
+        "page_bytes": page,
+    },
     st.sampled_from([1, 3, 32]),
     st.integers(1, 3),
+    st.sampled_from([0, 2, 9]),
     st.sampled_from([None, 128, 4096]),
+)
+
+
+ROWS = st.none() | st.builds(
+    lambda banks, every: {
+        "row_bytes": 128,
+        "banks": banks,
+        "activate_cycles": 7,
+        "precharge_cycles": 3,
+        "refresh_every_cycles": every,
+        "refresh_cycles": 30,
+    },
+    st.sampled_from([1, 2, 8]),
+    st.sampled_from([100, 7800]),
 )
 
 
@@ -94,8 +114,12 @@ def cores(draw, *, simple=False):
     spec["memory"] = {
         **BASE["memory"],
         "memory_line_cycles": 0 if simple else draw(st.integers(0, 20)),
-        "outstanding_misses": 64 if simple else draw(st.integers(1, 4)),
+        "levels": [
+            {**level, "miss_places": 64 if simple else draw(st.integers(1, 4))}
+            for level in BASE["memory"]["levels"]
+        ],
         "memory_cycles": draw(st.sampled_from([5, 100])),
+        "rows": None if simple else draw(ROWS),
         "load_prefetcher": None if simple else draw(PREFETCHERS),
     }
     return CoreSpec.model_validate(spec)
@@ -229,3 +253,45 @@ def test_a_larger_reorder_buffer_is_never_slower(spec, text):
     assert run_core(CoreSpec.model_validate(larger), execution).cycles <= (
         run_core(spec, execution).cycles
     )
+
+
+@given(threaded(), st.lists(programs(SLOW), min_size=2, max_size=3))
+@settings(deadline=None, max_examples=60)
+def test_threads_fetch_in_turn_and_end_no_sooner_than_the_width_lets_them(spec, texts):
+    run = run_core(spec, *[executed(text) for text in texts[: spec.threads]])
+    timing, stream = run.timing, run.stream
+    first = stream.groups[:-1]
+    begun = timing.fetched[first] - stream.fetch_stall[first]
+    assert len(set(begun.tolist())) == len(begun)  # one group of one thread a cycle
+    filled = spec.front_end.cycles + 2  # until something can retire: rename, issue
+    assert timing.retired.min() >= filled
+    assert run.cycles >= filled + -(-run.instructions // spec.width)
+    assert run.ipc <= spec.width
+
+
+@st.composite
+def in_order_threads(draw):
+    """Two threads in order, with a place for every fill: nothing younger takes from an older."""
+    spec = draw(cores(simple=True)).model_dump()
+    spec["order"], spec["branches"], spec["threads"] = "in-order", {"scheme": "perfect"}, 2
+    spec["fetch_policy"] = draw(st.sampled_from(["icount", "round-robin"]))
+    spec["partitioned"] = draw(st.booleans())
+    for key in ("reorder_buffer", "issue_queue", "load_queue", "store_buffer"):
+        spec[key] = max(spec[key], 2)
+    return CoreSpec.model_validate(spec)
+
+
+@given(in_order_threads(), programs(PLAIN), programs(PLAIN))
+@settings(deadline=None, max_examples=60)
+def test_a_thread_in_order_is_never_sooner_among_others_than_alone(spec, one, other):
+    """Their lines fit the caches together, so that all a thread meets of another is delay."""
+    executions = [executed(text) for text in (one, other)]
+    both = run_core(spec, *executions)
+    alone = [run_core(spec, execution) for execution in executions]
+    whole = {**spec.model_dump(), "threads": 1, "partitioned": False, "fetch_policy": "icount"}
+    undivided = [run_core(CoreSpec.model_validate(whole), each) for each in executions]
+    for thread, (own, free) in enumerate(zip(alone, undivided, strict=True)):
+        begin, end = both.stream.starts[thread : thread + 2]
+        assert (both.timing.retired[begin:end] >= own.timing.retired).all()
+        assert (own.timing.retired >= free.timing.retired).all()
+    assert both.ipc <= sum(run.ipc for run in alone)

@@ -1,4 +1,4 @@
-"""Parts of the compiled core: its numbers as one table, its state, operands, and line fills."""
+"""Parts of the compiled core: its numbers as one table, its state, and operands."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from sim.cpu.cores.main_memory import NONE_OPEN
 from sim.cpu.cores.memory import NEVER
 from sim.cpu.cores.spec import MAX_UNITS, CoreSpec
 from sim.cpu.cores.stream import Stream
 from sim.jit import njit
 
 Ints = npt.NDArray[np.int64]
-Flags = npt.NDArray[np.bool_]
 
 (
     WIDTH,
@@ -34,11 +34,15 @@ Flags = npt.NDArray[np.bool_]
     FILL,
     MEMORY,
     LINE,
-    MISSES,
     LEVELS,
     PARTITIONED,
     ICOUNT,
-) = range(22)
+    BANKS,
+    ACTIVATE,
+    PRECHARGE,
+    REFRESH_EVERY,
+    REFRESH,
+) = range(26)
 """Places in the table of a core's numbers; of parted buffers, one thread's part."""
 (
     BEGIN,
@@ -75,18 +79,24 @@ class Core(NamedTuple):
     numbers: Ints
     pool: Ints
     """[classes, 3] count, latency and whether pipelined."""
-    upto: Ints
-    """Cycles of a lookup down to each level."""
+    lookup: Ints
+    """Cycles of a lookup in each level."""
     unit: Ints
-    alone: Flags
+    alone: Ints
     producers: Ints
     guess: Ints
     groups: Ints
     fetch_stall: Ints
     fill: Ints
     fill_level: Ints
+    home: Ints
+    behind: Ints
+    row: Ints
     asks: Ints
     prefetches: Ints
+    run: Ints
+    until: Ints
+    early: Ints
     owner: Ints
     """Of each instruction, its thread; one thread: empty."""
     times: Ints
@@ -98,6 +108,11 @@ class Core(NamedTuple):
     """[threads, causes and busy]."""
     arrives: Ints
     busy_until: Ints
+    """[levels, places]; places that a level does not have are never free."""
+    banks: Ints
+    """[banks, 2] the row that is open and from when on it can be read."""
+    next_early: Ints
+    """Of each stream of prefetches, the first that has not started."""
     unit_free: Ints
     ports: Ints
     queue: Ints
@@ -114,7 +129,7 @@ FETCHED, RENAMED, ISSUED, DONE, RETIRED = range(5)
 def core_numbers(spec: CoreSpec) -> Ints:
     """Return a core's numbers, each at its place."""
     front, units, memory = spec.front_end, spec.units, spec.memory
-    numbers = np.zeros(ICOUNT + 1, dtype=np.int64)
+    numbers = np.zeros(REFRESH + 1, dtype=np.int64)
     for place, value in (
         (WIDTH, spec.width),
         (IN_ORDER, spec.order == "in-order"),
@@ -134,18 +149,22 @@ def core_numbers(spec: CoreSpec) -> Ints:
         (FILL, memory.fill_cycles),
         (MEMORY, memory.memory_cycles),
         (LINE, memory.memory_line_cycles),
-        (MISSES, memory.outstanding_misses),
         (LEVELS, len(memory.levels)),
         (PARTITIONED, spec.partitioned),
         (ICOUNT, spec.fetch_policy == "icount"),
     ):
         numbers[place] = value
+    if (rows := memory.rows) is not None:
+        numbers[BANKS] = rows.banks
+        numbers[ACTIVATE], numbers[PRECHARGE] = rows.activate_cycles, rows.precharge_cycles
+        numbers[REFRESH_EVERY] = rows.refresh_every_cycles
+        numbers[REFRESH] = rows.refresh_cycles
     return numbers
 
 
 def make_core(spec: CoreSpec, stream: Stream, causes: int) -> Core:
     """Return a core before its first cycle."""
-    units, count, threads = spec.units, len(stream), stream.threads
+    units, count, threads, lines = spec.units, len(stream), stream.threads, stream.data
     own = (
         units.alu,
         units.multiply,
@@ -163,24 +182,32 @@ def make_core(spec: CoreSpec, stream: Stream, causes: int) -> Core:
     return Core(
         numbers=core_numbers(spec),
         pool=np.array([[u.count, u.latency_cycles, u.pipelined] for u in own], dtype=np.int64),
-        upto=np.cumsum([level.hit_cycles for level in spec.memory.levels], dtype=np.int64),
+        lookup=np.array([level.hit_cycles for level in spec.memory.levels], dtype=np.int64),
         unit=stream.unit,
-        alone=stream.alone,
+        alone=stream.alone.astype(np.int64),
         producers=stream.producers,
         guess=stream.guess,
         groups=stream.groups,
         fetch_stall=stream.fetch_stall,
-        fill=stream.fill,
-        fill_level=stream.fill_level,
-        asks=stream.asks,
-        prefetches=stream.prefetches,
+        fill=lines.fill,
+        fill_level=lines.fill_level,
+        home=lines.home,
+        behind=lines.behind,
+        row=lines.row,
+        asks=lines.asks,
+        prefetches=lines.prefetches,
+        run=lines.run,
+        until=lines.until,
+        early=lines.early,
         owner=np.repeat(np.arange(threads), np.diff(stream.starts))[: count * (threads > 1)],
         times=np.full((5, count), NEVER, dtype=np.int64),
         threads=table,
         shared=np.zeros(ALL_STORES + 1, dtype=np.int64),
         cycles=np.zeros((threads, causes), dtype=np.int64),
-        arrives=np.full(len(stream.fill_level), NEVER, dtype=np.int64),
-        busy_until=np.zeros(spec.memory.outstanding_misses, dtype=np.int64),
+        arrives=np.full(len(lines.home), NEVER, dtype=np.int64),
+        busy_until=_no_fills([level.miss_places for level in spec.memory.levels]),
+        banks=np.tile(np.array([NONE_OPEN, 0], dtype=np.int64), (_banks(spec), 1)),
+        next_early=lines.early_starts.copy(),
         unit_free=np.zeros((len(own), MAX_UNITS), dtype=np.int64),
         ports=np.zeros(STORE + 1, dtype=np.int64),
         queue=np.zeros(spec.issue_queue, dtype=np.int64),
@@ -188,6 +215,17 @@ def make_core(spec: CoreSpec, stream: Stream, causes: int) -> Core:
         left=np.full(count, NEVER, dtype=np.int64),
         retired_stores=np.zeros(count + 1, dtype=np.int64),
     )
+
+
+def _banks(spec: CoreSpec) -> int:
+    return spec.memory.rows.banks if spec.memory.rows is not None else 0
+
+
+def _no_fills(places: list[int]) -> Ints:
+    busy_until = np.full((len(places), max(places)), NEVER, dtype=np.int64)
+    for level, own in enumerate(places):
+        busy_until[level, :own] = 0
+    return busy_until
 
 
 @njit(cache=True, inline="always")
@@ -216,43 +254,3 @@ def ready(producers: Ints, unready: Ints, times: Ints, number: int, now: int) ->
 def owner_of(owner: Ints, number: int) -> int:
     """Return an instruction's thread."""
     return owner[number] if len(owner) else 0
-
-
-@njit(cache=True, inline="always")
-def can_take(arrives: Ints, busy_until: Ints, fill: int, now: int) -> bool:
-    """Whether an access joins its fill, or finds a place for it."""
-    return bool(arrives[fill] < NEVER or busy_until[least(busy_until)] <= now)
-
-
-@njit(cache=True, inline="always")
-def places(busy_until: Ints, now: int) -> int:
-    """Return how many fills could start now."""
-    free = 0
-    for busy in busy_until:
-        free += busy <= now
-    return free
-
-
-@njit(cache=True)
-def data_at(  # noqa: PLR0917 - the state of the first cache's fills
-    fill: int,
-    now: int,
-    numbers: Ints,
-    upto: Ints,
-    level: Ints,
-    arrives: Ints,
-    busy_until: Ints,
-    shared: Ints,
-) -> int:
-    """Return when an access that reaches the cache now has its line; starts the fill it needs."""
-    if arrives[fill] == NEVER:
-        depth = level[fill]
-        at = now + upto[min(depth, numbers[LEVELS] - 1)]
-        if depth == numbers[LEVELS]:
-            at = max(at, shared[MEMORY_FREE])
-            shared[MEMORY_FREE] = at + numbers[LINE]
-            at += numbers[MEMORY]
-        at += numbers[FILL]
-        busy_until[least(busy_until)] = at
-        arrives[fill] = at
-    return int(max(now + numbers[HIT], arrives[fill]))

@@ -7,10 +7,7 @@ thread comes first in a stage changes every cycle.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
-import numpy.typing as npt
 
 from sim.cpu.cores.memory import NEVER, Memory, StoreBuffer
 from sim.cpu.cores.predictor import Guess
@@ -18,28 +15,8 @@ from sim.cpu.cores.retired import Unit
 from sim.cpu.cores.spec import CoreSpec
 from sim.cpu.cores.stream import Stream
 from sim.cpu.cores.thread import Thread, threads_of
-from sim.stalls import CycleStack, StallCause
-
-Ints = npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Timing:
-    """When each instruction was where, in cycles from 0."""
-
-    fetched: Ints
-    renamed: Ints
-    issued: Ints
-    done: Ints
-    retired: Ints
-    stacks: tuple[CycleStack, ...]
-    """Of each thread, every cycle until its end: busy where something retired, else why its oldest
-    instruction did not."""
-
-    @property
-    def stack(self) -> CycleStack:
-        """Of the thread that ends last: every cycle of the run."""
-        return max(self.stacks, key=lambda stack: stack.total)
+from sim.cpu.cores.timing import Timing
+from sim.stalls import StallCause
 
 
 class SuperscalarCore:

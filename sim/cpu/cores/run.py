@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from sim.cpu.cores.compiled import run_compiled
-from sim.cpu.cores.engine import SuperscalarCore, Timing
+from sim.cpu.cores.engine import SuperscalarCore
 from sim.cpu.cores.spec import CoreSpec
 from sim.cpu.cores.stream import Engine, Stream, make_stream
+from sim.cpu.cores.timing import Timing
 from sim.cpu.riscv.machine import Execution
 from sim.errors import LawViolationError
 

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from sim.errors import SpecError, did_you_mean
 from sim.memory.cache.prefetch_spec import Size
-from sim.memory.cache.spec import CacheLevelSpec, HierarchySpec
+from sim.memory.cache.spec import CacheLevelSpec, HierarchySpec, Inclusion
 from sim.spec import Strict, read_spec_file, validate
 
 FOLDER = Path(__file__).parent
@@ -101,17 +101,48 @@ class LoadPrefetcherSpec(Strict):
 
     entries: int = Field(ge=1)
     """Loads of which the last address, stride and confidence are known; direct-mapped."""
-    lines: int = Field(ge=1)
+    lines: int = Field(ge=0)
     """Lines ahead of a load that the first level is asked to fetch."""
+    second_level_lines: int = Field(default=0, ge=0)
+    """Lines beyond those that the second level alone is asked to fetch, each once a stream."""
     page_bytes: Size | None = Field(default=4096, ge=1)
     """What a prefetch does not leave; None: it may go anywhere."""
+
+    @model_validator(mode="after")
+    def _asks(self) -> Self:
+        if not self.lines + self.second_level_lines:
+            raise ValueError("a prefetcher asks for `lines` or `second_level_lines`; leave it out")
+        return self
+
+
+class CoreCacheSpec(CacheLevelSpec):
+    """One level of a core's data caches."""
+
+    miss_places: int = Field(ge=1)
+    """Lines that the level fetches at a time (MSHRs)."""
+
+
+class RowsSpec(Strict):
+    """Banks of main memory that keep one row open each."""
+
+    row_bytes: Size = Field(ge=1)
+    banks: int = Field(ge=1)
+    """Consecutive rows lie in consecutive banks."""
+    activate_cycles: int = Field(ge=0)
+    """To open a row of a bank that has none open."""
+    precharge_cycles: int = Field(ge=0)
+    """To close another row before."""
+    refresh_every_cycles: int = Field(ge=1)
+    """Then every row is closed."""
+    refresh_cycles: int = Field(ge=0)
+    """For which no row can be opened or read."""
 
 
 class MemoryPathSpec(Strict):
     """Caches and memory as a core's loads, stores and fetches see them."""
 
     instruction: CacheLevelSpec
-    levels: tuple[CacheLevelSpec, ...] = Field(min_length=1)
+    levels: tuple[CoreCacheSpec, ...] = Field(min_length=1)
     """Of data, from the first level outwards."""
     fill_cycles: int = Field(ge=0)
     """From a line's arrival at the first level until its loads have their data."""
@@ -119,8 +150,8 @@ class MemoryPathSpec(Strict):
     """From a miss of the last level until the line is back there."""
     memory_line_cycles: int = Field(ge=0)
     """For which a line keeps the memory busy."""
-    outstanding_misses: int = Field(ge=1)
-    """Lines that the first level fetches at a time (MSHRs)."""
+    rows: RowsSpec | None = None
+    """None: every line takes `memory_cycles`; else those of an open row."""
     load_prefetcher: LoadPrefetcherSpec | None = None
 
     @model_validator(mode="after")
@@ -131,6 +162,14 @@ class MemoryPathSpec(Strict):
                 "a core's caches take no `prefetcher`, whose lines have no time; "
                 "see `load_prefetcher`"
             )
+        if self.load_prefetcher is not None and self.load_prefetcher.second_level_lines:
+            if len(self.levels) == 1:
+                raise ValueError("`second_level_lines` are for a second of the `levels`")
+            if any(level.inclusion is not Inclusion.NEITHER for level in self.levels):
+                raise ValueError(
+                    "`second_level_lines` are for levels that neither include nor exclude others: "
+                    "leave out `inclusion`"
+                )
         return self
 
 

@@ -15,12 +15,12 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from sim.cpu.cores.fills import DataLines, Touches, data_lines
 from sim.cpu.cores.predictor import BranchUnit, Guess
 from sim.cpu.cores.predictor_compiled import BRANCH, JUMP, guesses
-from sim.cpu.cores.prefetcher import lines_ahead
-from sim.cpu.cores.retired import Retired, Unit, numbered
+from sim.cpu.cores.retired import Retired, Unit
 from sim.cpu.cores.spec import BranchSpec, CoreSpec
-from sim.cpu.cores.stream_compiled import fetch_groups, fills
+from sim.cpu.cores.stream_compiled import fetch_groups
 from sim.cpu.riscv.machine import Execution
 from sim.cpu.riscv.program import Program
 from sim.errors import SpecError
@@ -50,14 +50,18 @@ class Stream:
     """[threads + 1] first fetch group of each thread, then the number of groups."""
     fetch_stall: Ints
     """Cycles for which the instruction cache keeps an instruction's whole group."""
-    fill: Ints
-    """The number of the line fill that brings an access's line, -1 without an access."""
-    fill_level: Ints
-    """[fills] which level has the line; as many as there are levels: memory."""
-    asks: Ints
-    """[instructions + 1] where each load's prefetches begin; empty without a prefetcher."""
-    prefetches: Ints
-    """The fills that loads ask for ahead of time, load by load."""
+    data: DataLines
+    """Line fills of the data caches."""
+
+    @property
+    def fill(self) -> Ints:
+        """The number of the line fill that brings an access's line, -1 without an access."""
+        return self.data.fill
+
+    @property
+    def fill_level(self) -> Ints:
+        """[fills of the first level] which level has the line; the number of levels: memory."""
+        return self.data.fill_level
 
     def __len__(self) -> int:
         return len(self.unit)
@@ -114,7 +118,6 @@ def make_stream(spec: CoreSpec, *executions: Execution, engine: Engine = "compil
         )
         for part, own in zip(parts, guesses_of, strict=True)
     ]
-    fill, fill_level, asks, prefetches = _data(spec, parts, starts)
     return Stream(
         unit=np.concatenate([part.unit for part in parts]),
         alone=np.concatenate([part.alone for part in parts]),
@@ -129,10 +132,7 @@ def make_stream(spec: CoreSpec, *executions: Execution, engine: Engine = "compil
         starts=starts,
         group_starts=_running([len(own) - 1 for own in groups]),
         fetch_stall=_fetch_stalls(spec, parts, groups),
-        fill=fill,
-        fill_level=fill_level,
-        asks=asks,
-        prefetches=prefetches,
+        data=_data(spec, parts, starts),
     )
 
 
@@ -203,46 +203,18 @@ def _fetch_stalls(spec: CoreSpec, parts: Sequence[Retired], groups: Sequence[Int
     return np.repeat(costs[found].astype(np.int64), sizes)
 
 
-def _data(spec: CoreSpec, parts: Sequence[Retired], starts: Ints) -> tuple[Ints, Ints, Ints, Ints]:
-    """Return each access's fill, each fill's level, and what loads ask for ahead of time.
-
-    Whole accesses, in program order; a prefetch is an access of the caches right after its load's.
-    """
+def _data(spec: CoreSpec, parts: Sequence[Retired], starts: Ints) -> DataLines:
+    """Pass loads and stores, whole accesses, through the data caches in turn."""
     touching = [np.flatnonzero(part.execution.addresses >= 0) for part in parts]
     order = _in_turn(touching)
     pairs = list(zip(parts, touching, strict=True))
-    addresses = np.concatenate([part.execution.addresses[own] + part.space for part, own in pairs])
-    stores = np.concatenate([part.unit[own] == Unit.STORE for part, own in pairs])[order]
-    number = np.concatenate([own + start for own, start in zip(touching, starts, strict=False)])
-    addresses, number = addresses[order], number[order]
-    ahead = np.zeros(len(order), dtype=np.bool_)
-    if spec.memory.load_prefetcher is not None:
-        place = np.concatenate([part.first[own] + part.space for part, own in pairs])[order]
-        loads = np.flatnonzero(~stores)
-        asking, wanted = lines_ahead(
-            spec.memory.load_prefetcher,
-            spec.memory.levels[0].line_bytes,
-            place[loads],
-            addresses[loads],
-        )
-        after = loads[asking] + 1
-        addresses, number = (
-            np.insert(column, after, more)
-            for column, more in ((addresses, wanted), (number, number[loads[asking]]))
-        )
-        stores, ahead = np.insert(stores, after, False), np.insert(ahead, after, True)
-    found = run_addresses(
-        HierarchySpec(levels=spec.memory.levels),
-        AddressTrace.of(addresses, kinds=stores.astype(np.uint8)),
-        where_found=True,
-    ).found.astype(np.int64)
-    line, lines = numbered(addresses // spec.memory.levels[0].line_bytes)
-    made = fills(line, found, lines)
-    fill = np.full(int(starts[-1]), -1, dtype=np.int64)
-    fill[number[~ahead]] = made[~ahead]
-    starting = ahead & (found > 0)
-    if not starting.any():
-        return fill, found[found > 0], np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
-    by_load = np.argsort(number[starting], kind="stable")
-    asks = np.searchsorted(number[starting][by_load], np.arange(len(fill) + 1))
-    return fill, found[found > 0], asks.astype(np.int64), made[starting][by_load]
+    numbers = [own + start for own, start in zip(touching, starts, strict=False)]
+    touches = Touches(
+        number=np.concatenate(numbers)[order],
+        address=np.concatenate([part.execution.addresses[own] + part.space for part, own in pairs])[
+            order
+        ],
+        store=np.concatenate([part.unit[own] == Unit.STORE for part, own in pairs])[order],
+        place=np.concatenate([part.first[own] + part.space for part, own in pairs])[order],
+    )
+    return data_lines(spec.memory, int(starts[-1]), touches)

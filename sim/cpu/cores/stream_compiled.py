@@ -1,4 +1,4 @@
-"""Loops over the whole retired stream, compiled: links to producers, fetch groups, line fills."""
+"""Loops over the whole retired stream, compiled: links to producers, fetch groups."""
 
 from __future__ import annotations
 
@@ -61,17 +61,3 @@ def fetch_groups(  # noqa: PLR0917 - columns of a trace, then what bounds a grou
         count += 1
     starts[groups] = len(first)
     return starts[: groups + 1].copy()
-
-
-@njit(cache=True)
-def fills(line: Ints, found: Ints, lines: int) -> Ints:
-    """Return the number of the fill that last brought each access's line; misses make new ones."""
-    current = np.full(lines, -1, dtype=np.int64)
-    number = np.zeros(len(line), dtype=np.int64)
-    made = 0
-    for i in range(len(line)):
-        if found[i] > 0:
-            current[line[i]] = made
-            made += 1
-        number[i] = current[line[i]]
-    return number

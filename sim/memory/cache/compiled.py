@@ -1,8 +1,6 @@
 """The compiled twin of `hierarchy`: whole address traces, the same counters.
 
-`compiled_state` says what it keeps, `compiled_request` how one request passes through. Compiled
-functions are kept on disk for the text of their own module only: remove `__pycache__` after a
-change to what they inline.
+`compiled_state` says what it keeps, `compiled_request` how one request passes through.
 """
 
 from __future__ import annotations

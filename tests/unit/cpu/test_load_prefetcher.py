@@ -22,7 +22,7 @@ def asked(addresses, places=None, **spec):
         np.array(places or [0] * len(addresses), dtype=np.int64),
         np.array(addresses, dtype=np.int64),
     )
-    return list(zip(*(column.tolist() for column in found), strict=True))
+    return list(zip(found.load.tolist(), found.address.tolist(), strict=True))
 
 
 def test_a_load_asks_from_its_sixth_access_at_one_stride_on():
@@ -100,8 +100,8 @@ x: .zero 1024
 
 
 def core(prefetcher, misses=8):
-    memory = {**BASE.memory.model_dump(), "load_prefetcher": prefetcher}
-    memory["outstanding_misses"] = misses
+    memory = {**BASE.model_dump()["memory"], "load_prefetcher": prefetcher}
+    memory["levels"][0]["miss_places"] = misses
     return CoreSpec.model_validate({**BASE.model_dump(), "memory": memory})
 
 
@@ -147,4 +147,4 @@ def test_a_prefetched_line_is_one_fill_and_no_demand_fill():
     )
     assert len(plain.fill_level) == 12
     assert len(ahead.fill_level) == 13  # one line beyond the last
-    assert len(ahead.prefetches) == 7
+    assert len(ahead.data.prefetches) == 7

@@ -29,6 +29,15 @@ def changed(spec, **changes):
     return CoreSpec.model_validate(values)
 
 
+def with_places(spec, *places):
+    """A core whose levels fetch so many lines at a time."""
+    levels = [
+        {**level.model_dump(), "miss_places": own}
+        for level, own in zip(spec.memory.levels, places, strict=True)
+    ]
+    return changed(spec, memory__levels=levels)
+
+
 def timed(spec, text, engine="readable"):
     execution = execute(assemble(text + EXIT, xlen=64, name="test"))
     return run_core(spec, execution, engine=engine)
@@ -89,9 +98,7 @@ def test_a_miss_costs_every_level_on_the_way_to_memory_and_the_fill():
 def test_misses_overlap_as_far_as_there_are_places_for_them():
     text = "la s0, x\n" + "\n".join(f"ld a{n}, {64 * n}(s0)" for n in range(3))
     data = "\n.data\n.p2align 6\nx: .zero 192\n.text\n"
-    many, one = (
-        timed(changed(WIDE, memory__outstanding_misses=n), text + data).timing for n in (8, 1)
-    )
+    many, one = (timed(with_places(WIDE, n, 8), text + data).timing for n in (8, 1))
     assert many.done[3] - many.done[2] == 11  # one line's transfer
     assert one.done[3] - one.done[2] >= 147
 
@@ -213,7 +220,7 @@ def test_every_core_runs_a_loop_within_its_width(name):
     [
         ("width: {", "widht: {", "key 'widht': unknown; did you mean 'width'"),
         ("scheme: gshare", "scheme: gshear", "key 'branches.scheme': Input should be"),
-        ("outstanding_misses: 8", "outstanding_misses: 0", "key 'memory.outstanding_misses'"),
+        ("miss_places: 8", "miss_places: 0", "key 'memory.levels.0.miss_places'"),
         ("history_bits: 12", "tag_bits: [3]", "go with TAGE, one each a table"),
     ],
 )
