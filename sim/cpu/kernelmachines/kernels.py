@@ -11,10 +11,9 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
-from importlib.resources import files
 from itertools import zip_longest
 
-from sim.cpu.kernelcores import Kernel, parse_kernel
+from sim.cpu.kernelcores import Kernel, packaged_text, parse_kernel
 from sim.cpu.kernelmachines.dialect import DIALECTS, Dialect
 from sim.cpu.kernelmachines.storage import (
     BFLOAT16,
@@ -116,13 +115,6 @@ class Visit:
     """Whether the last flop adds to an accumulator."""
 
 
-@cache
-def read_text(isa: str, name: str) -> str:
-    """Return a packaged kernel's assembly text."""
-    path = files("sim.cpu.kernelcores").joinpath(f"kernels/{isa}/{name}.s")
-    return path.read_text(encoding="utf-8")
-
-
 def widened(text: str, flavour: Flavour) -> str:
     """Return an x86-64 text for another width: other registers, whole vectors scaled."""
     if flavour.isa != "x86_64" or flavour.bits == WRITTEN_BITS:
@@ -153,7 +145,7 @@ def tile_kernel(
     multiply-add.
     """
     kept = []
-    for line in read_text(flavour.isa, tile.name).splitlines():
+    for line in packaged_text(flavour.isa, tile.name).splitlines():
         row, vector = (re.search(rf"\b{word} (\d+)", line) for word in ("row", "vector"))
         code = line.strip() and not line.startswith(("#", "//"))
         beyond = (row and int(row[1]) >= rows) or (vector and int(vector[1]) >= vectors)
@@ -287,7 +279,7 @@ def _exponential(place: int, flavour: Flavour) -> Iterator[str]:
     def moved(match: re.Match[str]) -> str:
         return f"{match[1]}{4 * place + int(match[2])}"
 
-    for line in widened(read_text(flavour.isa, "exp"), flavour).splitlines():
+    for line in widened(packaged_text(flavour.isa, "exp"), flavour).splitlines():
         code = line.partition(dialect.comment)[0].strip()
         if code:
             code = re.sub(dialect.value_register, moved, code)

@@ -262,7 +262,7 @@ def _rate(core: str, by: Multiplier) -> Fraction:
     if not by.pairs:
         return multiply_adds_per_cycle(core, flavour) * flavour.lanes
     kernel = by.loop(by.rows, by.columns)
-    products = [each for each in kernel.instructions if "bf16ps" in each.mnemonic]
+    products = tuple(each for each in kernel.instructions if "bf16ps" in each.mnemonic)
     bounds = bounds_of(build_body(replace(kernel, instructions=products), core_named(core)))
     return Fraction(by.rows * by.columns * by.depth) / bounds.ports
 

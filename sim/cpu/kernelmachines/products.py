@@ -146,6 +146,6 @@ def _ends(blocks_of_k: int) -> Iterator[tuple[bool, bool, int]]:
         yield False, True, 1
         return
     yield False, False, 1
-    if blocks_of_k > 2:  # noqa: PLR2004 - a first, a last, and those between
+    if blocks_of_k > 2:
         yield True, False, blocks_of_k - 2
     yield True, True, 1

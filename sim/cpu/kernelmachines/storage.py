@@ -12,7 +12,7 @@ SHLL, UZP2); Intel, BFLOAT16 Hardware Numerics Definition, 338302, 2018.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from sim.cpu.kernelcores import KernelError
 
@@ -27,13 +27,10 @@ _X86_LETTER = {128: "x", 256: "y", 512: "z"}
 _X86_HALF = {128: ("x", "qword"), 256: ("x", "xmmword"), 512: ("y", "ymmword")}
 _LOAD = re.compile(r"^\s*(?P<name>\w+)\s+(?P<rest>.*)\[(?P<base>\w+)(?P<offset>[^\]]*)\]")
 
-Widen = Callable[[int, str, int, int, str], list[str]]
-"""Register, base, offset, bits of the register, dtype."""
-Narrow = Callable[[tuple[int, int], str, int, int, str], list[str]]
-"""(register, one to use up), base, offset, bits of the register, dtype or instruction."""
 
-
-def widened_load(isa: str, register: int, place: tuple[str, int], bits: int, dtype: str) -> list[str]:
+def widened_load(
+    isa: str, register: int, place: tuple[str, int], bits: int, dtype: str
+) -> list[str]:
     """Return lines that load half as many bytes as a register has, as float32.
 
     `place` is a base register and an offset in bytes. Raises KernelError where an instruction set
@@ -88,7 +85,7 @@ def _x86_narrow(
         return [f"vcvtps2ph {half}, {source}, 0", store]
     if rounding == NATIVE_BFLOAT16:
         return [f"vcvtneps2bf16 {half}, {source}", store]
-    lowest = "vpandd" if bits == 512 else "vpand"  # noqa: PLR2004 - AVX-512 has its own name
+    lowest = "vpandd" if bits == 512 else "vpand"
     lines = [
         f"vpsrld {spare}, {source}, 16",
         f"{lowest} {spare}, {spare}, [rbp]",  # the lowest bit that stays: ties go to even
@@ -96,10 +93,10 @@ def _x86_narrow(
         f"vpaddd {spare}, {spare}, {source}",
         f"vpsrld {spare}, {spare}, 16",
     ]
-    if bits == 512:  # noqa: PLR2004 - as above
+    if bits == 512:
         return [*lines, f"vpmovdw {half}, {spare}", store]
     lines.append(f"vpackusdw {spare}, {spare}, {spare}")
-    across = [f"vpermq {spare}, {spare}, 8"] if bits == 256 else []  # noqa: PLR2004 - two lanes
+    across = [f"vpermq {spare}, {spare}, 8"] if bits == 256 else []
     return [*lines, *across, store]
 
 

@@ -256,7 +256,10 @@ def test_work_is_dealt_out_in_whole_units_and_adds_up():
 @pytest.mark.parametrize(
     ("one_op", "match"),
     [
-        (matmul(1, 1, 1, dtype="float16"), "no kernel for float16, only for float32"),
+        (
+            matmul(1, 1, 1, dtype="float8_e4m3"),
+            "no kernel for float8_e4m3, only for float32, float16, bfloat16",
+        ),
         (
             trace(Family.ATTENTION, {}, [(4,)], [(4,)]),
             "no kernel for the family 'attention'",
