@@ -184,12 +184,13 @@ class KernelCpuMachine(MachineModel):
         missing = _missing_bytes(found)
         spilled = sum(operand.spilled_bytes for operand in found.writes)
         shares = [CoreWork(stack=CycleStack())] * self.spec.core.count
+        stacks = {id(work): self._core_stack(work) for work in {id(w): w for w in works}.values()}
         for core, work in enumerate(works):
             own, left = (
                 total * (core + 1) // users - total * core // users for total in (missing, spilled)
             )
             shares[core] = CoreWork(
-                stack=self._core_stack(work),
+                stack=stacks[id(work)],
                 shared_bytes=_walked(work, dram - 1) + work.written_bytes,
                 dram_read_bytes=own + _walked(work, dram, again_only=True),
                 dram_written_bytes=left,

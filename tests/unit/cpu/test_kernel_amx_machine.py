@@ -1,4 +1,4 @@
-"""A server CPU with a unit for tiles: blocks by hand, its peak, what runs on it and what does not."""
+"""A server CPU with a unit for tiles: blocks by hand, its peak, what runs on it and what not."""
 
 import pytest
 from cpu_cases import MACHINES, lower, matmul

@@ -25,6 +25,14 @@ from workloads.trace import Family
 
 HALVES = ("float16", "bfloat16")
 COPY = Visit(reads=1, flops=1, transcendentals=0, writes=1, reduces=False)
+VISITS = st.builds(
+    Visit,
+    reads=st.integers(1, 6),
+    flops=st.integers(1, 9),
+    transcendentals=st.just(0),
+    writes=st.integers(1, 5),
+    reduces=st.booleans(),
+)
 
 
 def flavour(core, bits, dtype="bfloat16"):
@@ -91,18 +99,10 @@ def test_a_pass_widens_what_it_loads_and_rounds_what_it_stores(core, bits, dtype
 
 @pytest.mark.parametrize("dtype", HALVES)
 @pytest.mark.parametrize("core", ["haswell", "zen4", "icelake", "cortex-a76", "cortex-a55"])
-@given(
-    reads=st.integers(1, 6),
-    flops=st.integers(1, 9),
-    writes=st.integers(1, 5),
-    reduces=st.booleans(),
-)
+@given(visit=VISITS)
 @settings(deadline=None, max_examples=4)
-def test_a_pass_over_halves_does_the_same_arithmetic_on_half_the_bytes(
-    core, dtype, reads, flops, writes, reduces
-):
+def test_a_pass_over_halves_does_the_same_arithmetic_on_half_the_bytes(core, dtype, visit):
     bits = load_core(core).widest_vector_bits
-    visit = Visit(reads=reads, flops=flops, transcendentals=0, writes=writes, reduces=reduces)
     half = flavour(core, bits, dtype)
     found = kernels.pass_kernel(visit, half, unroll=4).instructions
     whole = kernels.pass_kernel(visit, replace(half, dtype="float32"), unroll=4).instructions
@@ -112,7 +112,7 @@ def test_a_pass_over_halves_does_the_same_arithmetic_on_half_the_bytes(
     ]
     assert arithmetic[0] == arithmetic[1]
     stored = [sum(i.store.bytes for i in lines if i.store) for lines in (found, whole)]
-    assert 2 * stored[0] == stored[1] == writes * bits // 8 * 4
+    assert 2 * stored[0] == stored[1] == visit.writes * bits // 8 * 4
     build_body(kernels.pass_kernel(visit, half, unroll=4), load_core(core))  # has all costs
 
 
