@@ -275,7 +275,7 @@ def many_small() -> Trace:
 
 @cache
 def columns_of_a_matrix() -> Piece:
-    """Lines many times the number of sets apart, walked thrice: what fits only where sets have ways.
+    """Lines many times the sets apart, walked thrice: what fits only where sets have ways.
 
     One chip's last cache has 7 x 2**14 sets, all others' numbers of sets are powers of two.
     """
