@@ -2,13 +2,57 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from sim.cpu.kernelcores import KernelResult
+from sim.cpu.kernelcores import (
+    KernelResult,
+    core_names,
+    load_core,
+    packaged_about,
+    packaged_names,
+)
 
 TIMELINE_CYCLES = 110
 """Columns of a timeline; what happens later is not shown."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KernelCatalogue:
+    """Which cores there are, and which kernels come with the package."""
+
+    cores: tuple[tuple[str, str, str], ...]
+    """Name, instruction set, title."""
+    kernels: tuple[tuple[str, str, str], ...]
+    """Name, instruction set, what it does."""
+
+    def as_json(self) -> dict[str, list[dict[str, str]]]:
+        """Return both lists, an object an entry."""
+        return {
+            "cores": [{"name": n, "isa": isa, "title": title} for n, isa, title in self.cores],
+            "kernels": [{"name": n, "isa": isa, "about": text} for n, isa, text in self.kernels],
+        }
+
+    def as_text(self) -> str:
+        """Return both lists, a line an entry."""
+        lines = []
+        for title, entries in (("cores", self.cores), ("packaged kernels", self.kernels)):
+            lines += [f"{title}:"]
+            lines += [f"  {name:<20} {isa:<8} {text}" for name, isa, text in entries]
+        return "\n".join(lines)
+
+
+def kernel_catalogue() -> KernelCatalogue:
+    """Return all cores and packaged kernels, by instruction set and name."""
+    cores = sorted(map(load_core, core_names()), key=lambda core: (core.isa, core.name))
+    sets = dict.fromkeys(core.isa for core in cores)
+    return KernelCatalogue(
+        cores=tuple((core.name, core.isa, core.title) for core in cores),
+        kernels=tuple(
+            (name, isa, packaged_about(isa, name)) for isa in sets for name in packaged_names(isa)
+        ),
+    )
 
 
 def kernel_json(result: KernelResult) -> dict[str, Any]:

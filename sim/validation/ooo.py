@@ -44,7 +44,7 @@ LLVM_CHIPS: Mapping[str, Chip] = {
     "znver2": Chip(measured="zen2", published="llvm-znver2"),
     "znver3": Chip(measured="zen3", published="llvm-znver3"),
     "znver4": Chip(measured="zen4", published="llvm-znver4"),
-    "cortex-a55": Chip(measured="cortex-a55"),
+    "cortex-a55": Chip(measured="cortex-a55", published="llvm-cortex-a55"),
     "cortex-a57": Chip(measured="cortex-a57"),
     # LLVM schedules -mcpu=cortex-a76 by its model of the Cortex-A57
     "cortex-a76": Chip(measured="cortex-a76", published="llvm-cortex-a76"),

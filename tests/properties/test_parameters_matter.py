@@ -277,8 +277,11 @@ def many_small() -> Trace:
 
 @cache
 def columns_of_a_matrix() -> Piece:
-    """Lines a power of two apart, walked three times: what fits only where sets have ways."""
-    lines = np.tile(np.arange(24) * 2**19, 3)
+    """Lines many times the sets apart, walked thrice: what fits only where sets have ways.
+
+    One chip's last cache has 7 x 2**14 sets, all others' numbers of sets are powers of two.
+    """
+    lines = np.tile(np.arange(24) * 7 * 2**19, 3)
     known = np.zeros(len(lines), dtype=np.bool_)
     return Piece(lines=lines, writes=known, roles=known.astype(np.int8) - 1)
 

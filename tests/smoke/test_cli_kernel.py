@@ -70,3 +70,38 @@ def test_a_level_that_is_not_known_is_told(capsys):
     path = KERNELS / "x10_memcpy_avx2.s"
     assert run_commands(["kernel", str(path), "--core", "zen3", "--from", "l5"]) != 0
     assert "zen3: no bandwidth from 'l5' is known" in capsys.readouterr().err
+
+
+def test_cores_and_packaged_kernels_are_listed(capsys):
+    assert run_commands(["kernel", "--list"]) == 0
+    text = capsys.readouterr().out
+    assert "zen4                 x86_64   AMD Zen 4" in text
+    assert "gemm_6x2             x86_64   Six rows by two vectors of C" in text
+    assert run_commands(["kernel", "--list", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert {"name": "sifive-u74", "isa": "riscv64", "title": "SiFive U74"} in found["cores"]
+    assert {kernel["isa"] for kernel in found["kernels"]} == {"x86_64", "aarch64", "riscv64"}
+
+
+def test_a_packaged_kernel_needs_no_file(capsys):
+    assert run_commands(["kernel", "gemm_6x2", "--core", "zen4"]) == 0
+    text = capsys.readouterr().out
+    assert "x86_64/gemm_6x2.s on zen4" in text
+    assert "cycles per iteration  6.00  (proved" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["gemm_6x3", "--core", "zen4"], "of x86_64 is named 'gemm_6x3'"),
+        (["gemm_6x3", "--core", "zen4"], "did you mean 'gemm_6x2'"),
+        (["gemm_8x4", "--core", "cortex-a76"], "did you mean 'gemm_8x3'"),
+        (["gemm_14x2", "--core", "haswell"], "is of avx512f, which haswell has not"),
+        (["gone.s", "--core", "zen4"], "gone.s: cannot be read"),
+        (["gemm_6x2"], "give a kernel and --core, or --list to see both"),
+        (["--core", "zen4"], "give a kernel and --core, or --list to see both"),
+    ],
+)
+def test_a_kernel_that_is_not_there_is_told(capsys, arguments, message):
+    assert run_commands(["kernel", *arguments]) == 2
+    assert message in capsys.readouterr().err

@@ -14,6 +14,9 @@ through more copies than that before it is used again does not occur in kernels 
 CHASE_OFFSET = 2048
 """Bytes below which an address of base and offset is simple on Intel's cores."""
 
+NARROWEST_LOAD_BITS = 128
+"""Of the tables' rows for loads of vectors; a shorter one costs as much."""
+
 
 @dataclass(slots=True)
 class Source:
@@ -159,7 +162,10 @@ class _Builder:
         return False
 
     def _load(self, each: KernelInstruction, address: Address) -> None:
-        cost = cost_of(self.core, each.memory_class, each.width_bits, each)
+        width = each.width_bits
+        if each.memory_class == "vload":  # narrower than the register where it is widened
+            width = min(width, max(NARROWEST_LOAD_BITS, 8 * address.bytes))
+        cost = cost_of(self.core, each.memory_class, width, each)
         self._chain(cost, each.memory_class)
         load = self.micro_ops[-len(cost.micro_ops)]
         load.loads = True

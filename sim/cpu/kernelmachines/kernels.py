@@ -9,13 +9,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
-from importlib.resources import files
 from itertools import zip_longest
 
-from sim.cpu.kernelcores import Kernel, parse_kernel
+from sim.cpu.kernelcores import Kernel, packaged_text, parse_kernel
 from sim.cpu.kernelmachines.dialect import DIALECTS, Dialect
+from sim.cpu.kernelmachines.storage import (
+    BFLOAT16,
+    ELEMENT_BYTES,
+    FLOAT32,
+    NATIVE_BFLOAT16,
+    narrowed_store,
+    widened_load,
+    with_stored,
+)
 
 UNROLL = 4
 """Vectors that a pass takes at a time, so that one's latency hides behind the others' work."""
@@ -53,6 +61,10 @@ class Flavour:
 
     isa: str
     bits: int
+    dtype: str = FLOAT32
+    """Of numbers in memory; arithmetic on vectors is in float32."""
+    extensions: frozenset[str] = frozenset()
+    """What the core has beyond the instruction set's base, where it matters here."""
 
     @property
     def lanes(self) -> int:
@@ -60,9 +72,33 @@ class Flavour:
         return self.bits // 32
 
     @property
+    def element_bytes(self) -> int:
+        """Of a number in memory."""
+        return ELEMENT_BYTES[self.dtype]
+
+    @property
+    def vector_bytes(self) -> int:
+        """In memory, of the numbers that fill a register."""
+        return self.lanes * self.element_bytes
+
+    @property
     def dialect(self) -> Dialect:
         """How the instruction set writes what passes need."""
         return DIALECTS[self.isa]
+
+    def load(self, register: int, base: str, offset: int) -> list[str]:
+        """Load a vector of numbers as they are stored, as float32."""
+        if self.dtype == FLOAT32:
+            return [self.dialect.load(register, base, offset, self.bits)]
+        return widened_load(self.isa, register, (base, offset), self.bits, self.dtype)
+
+    def store(self, register: int, spare: int, base: str, offset: int) -> list[str]:
+        """Store a vector of float32 as numbers are stored; `spare` is used up."""
+        if self.dtype == FLOAT32:
+            return [self.dialect.store(register, base, offset, self.bits)]
+        native = self.dtype == BFLOAT16 and NATIVE_BFLOAT16 in self.extensions
+        rounding = NATIVE_BFLOAT16 if native else self.dtype
+        return narrowed_store(self.isa, (register, spare), (base, offset), self.bits, rounding)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,13 +113,6 @@ class Visit:
     """Results stored."""
     reduces: bool
     """Whether the last flop adds to an accumulator."""
-
-
-@cache
-def read_text(isa: str, name: str) -> str:
-    """Return a packaged kernel's assembly text."""
-    path = files("sim.cpu.kernelcores").joinpath(f"kernels/{isa}/{name}.s")
-    return path.read_text(encoding="utf-8")
 
 
 def widened(text: str, flavour: Flavour) -> str:
@@ -106,35 +135,56 @@ def widened(text: str, flavour: Flavour) -> str:
 
 
 @cache
-def tile_kernel(tile: Tile, flavour: Flavour, rows: int, vectors: int) -> Kernel:
-    """Return a tile's loop over k for the first `rows` and `vectors` of it."""
+def tile_kernel(
+    tile: Tile, flavour: Flavour, rows: int, vectors: int, *, pairs: bool = False
+) -> Kernel:
+    """Return a tile's loop over k for the first `rows` and `vectors` of it.
+
+    Of a 16-bit dtype the panel of B is widened as it is loaded, and A was before. `pairs`: both
+    hold bfloat16, two steps of k beside each other, and a dot product takes the place of each
+    multiply-add.
+    """
     kept = []
-    for line in read_text(flavour.isa, tile.name).splitlines():
+    for line in packaged_text(flavour.isa, tile.name).splitlines():
         row, vector = (re.search(rf"\b{word} (\d+)", line) for word in ("row", "vector"))
         code = line.strip() and not line.startswith(("#", "//"))
         beyond = (row and int(row[1]) >= rows) or (vector and int(vector[1]) >= vectors)
         if code and not beyond:
             kept.append(line)
+    text = widened("\n".join(kept), flavour)
+    if pairs:
+        text = text.replace("vfmadd231ps", "vdpbf16ps")
+    elif flavour.dtype != FLOAT32:
+        panel = flavour.dialect.reads[1]
+        lines = with_stored(text.splitlines(), flavour.isa, panel, flavour.bits, flavour.dtype)
+        text = "\n".join(lines)
     name = f"{flavour.isa}/{tile.name}.s, {rows} rows by {vectors} vectors"
-    return parse_kernel(widened("\n".join(kept), flavour), flavour.isa, name=name)
+    return parse_kernel(text, flavour.isa, name=name)
 
 
 @cache
-def tile_end(flavour: Flavour, rows: int, vectors: int, *, adds: bool) -> Kernel:
+def tile_end(
+    flavour: Flavour, rows: int, vectors: int, *, adds: bool, narrows: bool = False
+) -> Kernel:
     """Return what stands around a tile's loop: C stored, accumulators cleared for the next tile.
 
-    `adds`: C holds the sum over earlier k, and is loaded and added to.
+    `adds`: a buffer of float32 holds the sum over earlier k, and is loaded and added to.
+    `narrows`: this sum is the whole one, and is stored in the flavour's dtype.
     """
     lines: list[str] = []
     dialect, step = flavour.dialect, flavour.bits // 8
     base, spare = dialect.writes[0], LAST_REGISTER if flavour.bits == WIDEST_BITS else dialect.spare
+    partial = dialect.writes[1] if narrows else base
+    stored = flavour if narrows else replace(flavour, dtype=FLOAT32)
     for place in range(rows * vectors):
         if adds:
-            lines.append(dialect.load(spare, base, place * step, flavour.bits))
+            lines.append(dialect.load(spare, partial, place * step, flavour.bits))
             lines.append(dialect.add(place, spare, flavour.bits))
-        lines.append(dialect.store(place, base, place * step, flavour.bits))
+        lines += stored.store(place, spare, base, place * stored.vector_bytes)
         lines.append(dialect.clear(place, flavour.bits))
-    lines += [dialect.step(base, rows * vectors * step), *dialect.close(base)]
+    moved = {base: stored.vector_bytes} | ({partial: step} if adds else {})
+    lines += [dialect.step(each, rows * vectors * size) for each, size in moved.items()]
+    lines += dialect.close(base)
     return _generated("tile's end", lines, flavour)
 
 
@@ -153,8 +203,23 @@ def pass_kernel(visit: Visit, flavour: Flavour, *, unroll: int) -> Kernel:
     chains = [list(_element(visit, flavour, place)) for place in range(unroll)]
     lines = [line for step in zip_longest(*chains) for line in step if line is not None]
     bases = (*dialect.reads[: visit.reads], *dialect.writes[: visit.writes])
-    lines += [dialect.step(base, unroll * flavour.bits // 8) for base in bases]
+    lines += [dialect.step(base, unroll * flavour.vector_bytes) for base in bases]
     return _generated("pass", [*lines, *dialect.close(bases[0])], flavour)
+
+
+@cache
+def widen_kernel(flavour: Flavour, *, unroll: int) -> Kernel:
+    """Return a pass that makes a buffer of float32 of stored numbers: A, before a product."""
+    dialect = flavour.dialect
+    (source, *_), (target, *_) = dialect.reads, dialect.writes
+    lines: list[str] = []
+    for place in range(unroll):
+        lines += flavour.load(place, source, place * flavour.vector_bytes)
+        offset = place * flavour.bits // 8
+        lines.append(dialect.store(place, target, offset, flavour.bits))
+    lines.append(dialect.step(source, unroll * flavour.vector_bytes))
+    lines.append(dialect.step(target, unroll * flavour.bits // 8))
+    return _generated("widening of A", [*lines, *dialect.close(source)], flavour)
 
 
 @cache
@@ -190,9 +255,9 @@ def _element(visit: Visit, flavour: Flavour, place: int) -> Iterator[str]:
     """Yield one vector's instructions, in the registers of its place."""
     dialect, bits = flavour.dialect, flavour.bits
     value, spare, total = 4 * place, 4 * place + 1, 4 * place + 3
-    offset, flops = place * bits // 8, visit.flops
+    offset, flops = place * flavour.vector_bytes, visit.flops
     for operand, base in enumerate(dialect.reads[: visit.reads]):
-        yield dialect.load(spare if operand else value, base, offset, bits)
+        yield from flavour.load(spare if operand else value, base, offset)
         if operand and flops:
             yield dialect.add(value, spare, bits)
             flops -= 1
@@ -204,7 +269,7 @@ def _element(visit: Visit, flavour: Flavour, place: int) -> Iterator[str]:
     if accumulates:
         yield dialect.add(total, value, bits)
     for base in dialect.writes[: visit.writes]:
-        yield dialect.store(value, base, offset, bits)
+        yield from flavour.store(value, spare, base, offset)
 
 
 def _exponential(place: int, flavour: Flavour) -> Iterator[str]:
@@ -214,7 +279,7 @@ def _exponential(place: int, flavour: Flavour) -> Iterator[str]:
     def moved(match: re.Match[str]) -> str:
         return f"{match[1]}{4 * place + int(match[2])}"
 
-    for line in widened(read_text(flavour.isa, "exp"), flavour).splitlines():
+    for line in widened(packaged_text(flavour.isa, "exp"), flavour).splitlines():
         code = line.partition(dialect.comment)[0].strip()
         if code:
             code = re.sub(dialect.value_register, moved, code)

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
 
 from sim.cpu.hierarchy import Hierarchy
-from sim.cpu.kernelcores import parse_kernel
+from sim.cpu.kernelcores import KernelError, parse_kernel
 from sim.cpu.kernelcores.body import build_body
 from sim.cpu.kernelcores.bounds import bounds_of
-from sim.cpu.kernelmachines.kernels import Flavour, widened
+from sim.cpu.kernelmachines.kernels import Flavour, Visit, pass_kernel, widened
 from sim.cpu.kernelmachines.loops import Orbit, core_named, orbit_of
-from sim.cpu.kernelmachines.plan import Loop, Planner, Work
-from sim.cpu.kernelmachines.spec import KernelCpuSpec
+from sim.cpu.kernelmachines.multipliers import Multiplier, multipliers
+from sim.cpu.kernelmachines.plan import RowPlanner
+from sim.cpu.kernelmachines.products import ProductPlanner
+from sim.cpu.kernelmachines.shares import Loop, Work
+from sim.cpu.kernelmachines.spec import KernelCoreSpec, KernelCpuSpec
+from sim.cpu.kernelmachines.storage import ELEMENT_BYTES, FLOAT32
 from sim.cpu.multicore import CoreWork, Meeting, meet
 from sim.cpu.plan import Operands
 from sim.lowering import DRAM, LoweredOp, MachineModel, MemoryLevel, Peaks, Traffic
@@ -22,7 +27,6 @@ from sim.pipeline import StageSpec
 from sim.stalls import CycleStack, StallCause
 from workloads.trace import Family, Op, Trace
 
-DTYPE = "float32"
 MULTIPLY_ADD = {
     "x86_64": "vfmadd231ps ymm0, ymm1, ymm2",
     "aarch64": "fmla v0.4s, v1.4s, v2.4s",
@@ -49,20 +53,32 @@ class KernelCpuMachine(MachineModel):
         self.stages = (StageSpec(name="core"),)
         self.main_stage = 0
         core = spec.core
-        self._flavour = Flavour(core.core.isa, core.vector_bits)
+        self._flavours, self._refusals = flavours(core)
         self._hierarchy = Hierarchy(spec)
-        self._planner = Planner(self._hierarchy, self._flavour, core.count)
+        self._products = {
+            dtype: ProductPlanner(self._hierarchy, flavour, core.kernel_core, core.count)
+            for dtype, flavour in self._flavours.items()
+        }
+        self._rows = {
+            dtype: RowPlanner(self._hierarchy, flavour, core.count)
+            for dtype, flavour in self._flavours.items()
+        }
         self._cases: dict[Hashable, LoweredOp] = {}
         self._trace: Trace | None = None
 
     def peaks(self) -> Peaks:
-        """Best rates: a multiply-add of every lane on all units that take one, in every cycle."""
-        core = self.spec.core
-        rate = multiply_adds_per_cycle(core.kernel_core, self._flavour)
-        flops = int(2 * core.lanes * core.count * self.spec.clock_hz * rate)
+        """Best rates: the widest multiply-adds on all units that take them, in every cycle."""
+        core, spec = self.spec.core, self.spec
+        ticks = 2 * core.count * spec.clock_hz
+        best = {
+            dtype: int(ticks * elements_per_cycle(core.kernel_core, flavour))
+            for dtype, flavour in self._flavours.items()
+        }
+        plain = self._flavours[FLOAT32]
+        vector = multiply_adds_per_cycle(core.kernel_core, plain) * core.lanes
         return Peaks(
-            matmul_flops_per_second={DTYPE: flops},
-            vector_flops_per_second=flops,
+            matmul_flops_per_second=best,
+            vector_flops_per_second=int(ticks * vector),
             memory_bytes_per_second=self.spec.memory.bandwidth_bytes_per_second,
             on_chip_bytes=self._hierarchy.kept_bytes,
         )
@@ -101,12 +117,14 @@ class KernelCpuMachine(MachineModel):
     def _require_supported(self, op: Op, trace: Trace) -> None:
         if op.family is Family.ATTENTION:
             raise self.unsupported(op, f"no kernel for the family '{op.family}'")
-        if op.dtype != DTYPE:
-            raise self.unsupported(op, f"no kernel for {op.dtype}, only for {DTYPE}")
+        if op.dtype not in self._flavours:
+            known = ", ".join(self._flavours)
+            why = self._refusals.get(op.dtype, "")
+            raise self.unsupported(op, f"no kernel for {op.dtype}, only for {known}{why}")
         product = op.family is Family.MATMUL
         if product and len(op.reads) != 2:
             raise self.unsupported(op, f"a product of {len(op.reads)} operands")
-        dialect = self._flavour.dialect
+        dialect = self._flavours[op.dtype].dialect
         ins, outs = len(dialect.reads), len(dialect.writes)
         if len(op.reads) > ins or len(op.writes) > outs:
             raise self.unsupported(op, f"a pass streams at most {ins} operands in and {outs} out")
@@ -126,9 +144,9 @@ class KernelCpuMachine(MachineModel):
         key = (op.shape_key, found.reads, found.writes)
         if key not in self._cases:
             if op.family is Family.MATMUL:
-                works, choice = self._planner.product(op, found)
+                works, choice = self._products[op.dtype].product(op, found)
             else:
-                works, choice = self._planner.rows(op, found, self._trace)
+                works, choice = self._rows[op.dtype].rows(op, found, self._trace)
             self._cases[key] = self._lowered(works, found, choice)
         return self._cases[key]
 
@@ -171,12 +189,13 @@ class KernelCpuMachine(MachineModel):
         missing = _missing_bytes(found)
         spilled = sum(operand.spilled_bytes for operand in found.writes)
         shares = [CoreWork(stack=CycleStack())] * self.spec.core.count
+        stacks = {id(work): self._core_stack(work) for work in {id(w): w for w in works}.values()}
         for core, work in enumerate(works):
             own, left = (
                 total * (core + 1) // users - total * core // users for total in (missing, spilled)
             )
             shares[core] = CoreWork(
-                stack=self._core_stack(work),
+                stack=stacks[id(work)],
                 shared_bytes=_walked(work, dram - 1) + work.written_bytes,
                 dram_read_bytes=own + _walked(work, dram, again_only=True),
                 dram_written_bytes=left,
@@ -218,6 +237,40 @@ class KernelCpuMachine(MachineModel):
         spilled = sum(operand.spilled_bytes for operand in found.writes)
         traffic[DRAM] = Traffic(_missing_bytes(found) + again, spilled)
         return traffic
+
+
+def flavours(core: KernelCoreSpec) -> tuple[dict[str, Flavour], dict[str, str]]:
+    """Return the flavours of a core's kernels by dtype, and why it has none of the others."""
+    found: dict[str, Flavour] = {}
+    refused: dict[str, str] = {}
+    moves = Visit(reads=1, flops=1, transcendentals=0, writes=1, reduces=False)
+    for dtype in ELEMENT_BYTES:
+        extensions = frozenset(core.core.extensions)
+        flavour = Flavour(core.core.isa, core.vector_bits, dtype, extensions)
+        try:
+            build_body(pass_kernel(moves, flavour, unroll=1), core.core)
+        except KernelError as error:
+            refused[dtype] = f": {error}"
+        else:
+            found[dtype] = flavour
+    return found, refused
+
+
+def elements_per_cycle(core: str, flavour: Flavour) -> Fraction:
+    """Return how many multiply-adds of single elements a core can do in a cycle at best."""
+    found = multipliers(flavour, one_row=False)
+    return max(_rate(core, each) for each in found)
+
+
+def _rate(core: str, by: Multiplier) -> Fraction:
+    """Return multiply-adds of elements a cycle if only a multiplier's arithmetic took time."""
+    flavour = by.flavour
+    if not by.pairs:
+        return multiply_adds_per_cycle(core, flavour) * flavour.lanes
+    kernel = by.loop(by.rows, by.columns)
+    products = tuple(each for each in kernel.instructions if "bf16ps" in each.mnemonic)
+    bounds = bounds_of(build_body(replace(kernel, instructions=products), core_named(core)))
+    return Fraction(by.rows * by.columns * by.depth) / bounds.ports
 
 
 def multiply_adds_per_cycle(core: str, flavour: Flavour) -> Fraction:

@@ -6,7 +6,7 @@ from cpu_cases import MACHINES, lower, matmul, trace
 from sim.cpu.kernelmachines import KernelCpuMachine, KernelCpuSpec, kernels
 from sim.cpu.kernelmachines.kernels import ROW_TILE, TILES, Flavour, Visit
 from sim.cpu.kernelmachines.loops import orbit_of
-from sim.cpu.kernelmachines.plan import deal
+from sim.cpu.kernelmachines.shares import deal
 from sim.cpu.multicore import barrier_cycles
 from sim.errors import SpecError, UnsupportedOpError
 from sim.machine import load_machine
@@ -194,7 +194,7 @@ def test_a_faster_clock_takes_less_time_and_no_fewer_cycles(name):
 @pytest.mark.parametrize("name", ["zen4", "a55"])
 def test_a_model_s_prefill_and_decode_keep_every_law(name):
     tokens = generate(
-        load_model("glassllm-en"), None, prompt_tokens=5, new_tokens=2, execute=False
+        load_model("glassllm-en"), None, prompt_tokens=2, new_tokens=2, execute=False
     ).trace
     first, second = (run(tokens, load_machine(f"cpu-{name}")) for _ in range(2))
     assert first.cycles == second.cycles
@@ -256,7 +256,10 @@ def test_work_is_dealt_out_in_whole_units_and_adds_up():
 @pytest.mark.parametrize(
     ("one_op", "match"),
     [
-        (matmul(1, 1, 1, dtype="float16"), "no kernel for float16, only for float32"),
+        (
+            matmul(1, 1, 1, dtype="float8_e4m3"),
+            "no kernel for float8_e4m3, only for float32, float16, bfloat16",
+        ),
         (
             trace(Family.ATTENTION, {}, [(4,)], [(4,)]),
             "no kernel for the family 'attention'",
