@@ -14,6 +14,7 @@ from importlib.resources import files
 from itertools import zip_longest
 
 from sim.cpu.isa import Instruction, Kind, parse
+from sim.cpu.passes import Visit
 
 UNROLL = 4
 """Elements, or vectors of them, that a pass takes at a time."""
@@ -93,20 +94,6 @@ def read_text(name: str) -> str:
 def matrix_kernel(name: str, flavour: Flavour) -> Mapping[str, Body]:
     """Return a matrix kernel's `prologue`, `loop` (over k) and `epilogue`."""
     return flavour.parse(read_text(name), f"kernels/{name}.s")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Visit:
-    """What happens to each element when a pass comes by."""
-
-    reads: int
-    """Operands loaded, from a0 on."""
-    flops: int
-    transcendentals: int
-    writes: int
-    """Results stored, from a4 on."""
-    reduces: bool
-    """Whether the last flop adds to an accumulator."""
 
 
 @cache

@@ -14,6 +14,7 @@ from sim.cpu import kernels
 from sim.cpu.executed import ExecutedKernels
 from sim.cpu.hierarchy import Hierarchy, Operand
 from sim.cpu.kernel_rows import Sources
+from sim.cpu.passes import deal, row_extents, spread
 from sim.cpu.plan import Operands, Plan, Share, Walk
 from sim.cpu.programs import Product, RowWork
 from sim.cpu.spec import CpuSpec
@@ -92,9 +93,9 @@ class Lowering:
         batch, m, n, k = (op.dims[key] for key in ("batch", "m", "n", "k"))
         width = max(panel.padded_columns for panel in self._programs.panels(m, n))
         cuts = {
-            "columns": _cut(n, width, self._cores),
-            "rows": _cut(m, self._programs.block_rows, self._cores),
-            "batch": _cut(batch, 1, self._cores),
+            "columns": deal(n, width, self._cores),
+            "rows": deal(m, self._programs.block_rows, self._cores),
+            "batch": deal(batch, 1, self._cores),
         }
         whole = {"columns": n, "rows": m, "batch": batch}
         along = min(cuts, key=lambda axis: cuts[axis][0] / whole[axis])
@@ -122,7 +123,7 @@ class Lowering:
             for rows, _ in panel.row_blocks
         )
         shares = tuple(built[part] for part in cuts[along])
-        return Plan(shares=shares, choice=f"tiles {tiles}{_spread(along, len(shares))}")
+        return Plan(shares=shares, choice=f"tiles {tiles}{spread(along, len(shares))}")
 
     def _sources(self, operand: Operand) -> Sources:
         """Lines of an operand that is walked once, or whose later walks are not known yet."""
@@ -163,7 +164,7 @@ class Lowering:
         by_rows = whole_rows or work.rows >= self._cores
         along = "rows" if by_rows else "elements"
         unit = 1 if by_rows else self._lanes
-        parts = _cut(work.rows if by_rows else work.cols, unit, self._cores)
+        parts = deal(work.rows if by_rows else work.cols, unit, self._cores)
         built: dict[int, Share] = {}
         for part in set(parts):
             if by_rows:
@@ -178,14 +179,14 @@ class Lowering:
             built[part] = self._rows(local, row_sources, operands)
         shares = tuple(built[part] for part in parts)
         choice = f"{work.rows} rows of {work.cols} in {work.passes} passes"
-        return Plan(shares=shares, choice=f"{choice}{_spread(along, len(shares))}")
+        return Plan(shares=shares, choice=f"{choice}{spread(along, len(shares))}")
 
     def _row_work(
         self, op: Op, operands: Operands, trace: Trace
     ) -> tuple[RowWork, tuple[Operand, ...]]:
         """Tell what is walked element by element from what a row touches once."""
         element = kernels.STORAGE_BYTES[op.dtype]
-        rows, cols, passes = _row_extents(op, element)
+        rows, cols, passes = row_extents(op, element)
         cost = self._hierarchy.line_cost
         again = cost(self._hierarchy.reuse_level(cols * element * (len(op.reads) + len(op.writes))))
         walked: list[Operand] = []
@@ -250,27 +251,3 @@ class Lowering:
         )
         walks.append(Walk(level=level, bytes=again, again=True))
         return Share(program=self._programs.rows(work), walks=tuple(walks), written_bytes=written)
-
-
-def _row_extents(op: Op, element_bytes: int) -> tuple[int, int, int]:
-    """Return rows, columns and passes; an operand repeated under a batch makes the rows."""
-    if op.family in (Family.ROWWISE, Family.GATHER):
-        return op.dims["rows"], op.dims["cols"], op.dims.get("passes", 1)
-    elements = op.dims["elements"]
-    shortest = min((access.bytes // element_bytes for access in op.reads), default=elements)
-    if 0 < shortest < elements and elements % shortest == 0:
-        return elements // shortest, shortest, 1
-    return 1, elements, 1
-
-
-def _cut(extent: int, unit: int, cores: int) -> tuple[int, ...]:
-    """Deal `extent` out in whole units, the last one perhaps short; largest parts first."""
-    units = -(-extent // unit)
-    used = min(units, cores)
-    parts = [unit * (units // used + (core < units % used)) for core in range(used)]
-    parts[-1] -= units * unit - extent
-    return tuple(parts)
-
-
-def _spread(along: str, shares: int) -> str:
-    return f", {along} over {shares} cores" if shares > 1 else ""

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 
 from sim.cpu import kernels
 from sim.cpu.kernel_rows import Sources
-from sim.cpu.kernels import Body, Flavour, Visit
+from sim.cpu.kernels import Body, Flavour
+from sim.cpu.passes import RowCounts, Visit
 from sim.cpu.steady import Chain, LineCost, Node, Repeat, Segment
 
 TILE_ROWS = 4
@@ -184,7 +184,7 @@ class Programs:
             )
             if start:
                 parts.append(self.segment(start, lines, taken=False))
-            for count, visit in work.visits(number, reduces=reduces):
+            for count, visit in work.counts.visits(number, reduces=reduces):
                 parts.extend(self._visits(count, visit, flavour, lines))
             end = kernels.row_end(accumulators, work.row_stores if last else 0, flavour)
             parts.append(self.segment(end, lines, taken=True))
@@ -260,25 +260,14 @@ class RowWork:
             lines[kernels.WRITE_BASES[0]] = self.row_line
         return lines
 
-    def visits(self, number: int, *, reduces: bool) -> Iterator[tuple[int, Visit]]:
-        """Yield (elements, what happens to each) of a pass, so that flops add up exactly.
-
-        Flops are spread evenly over the row's visits; the first ones take what is left over.
-        """
-        total = self.cols * self.passes
-        flops, more_flops = divmod(self.row_flops, total)
-        exps, more_exps = divmod(self.row_transcendentals, total)
-        begin, end = number * self.cols, (number + 1) * self.cols
-        last = number == self.passes - 1
-        cuts = sorted({begin, end, *(c for c in (more_flops, more_exps) if begin < c < end)})
-        for start, stop in pairwise(cuts):
-            yield (
-                stop - start,
-                Visit(
-                    reads=len(self.reads) if last else 1,
-                    flops=flops + (start < more_flops),
-                    transcendentals=exps + (start < more_exps),
-                    writes=len(self.writes) if last else 0,
-                    reduces=reduces,
-                ),
-            )
+    @property
+    def counts(self) -> RowCounts:
+        """What a row's passes do, in counts."""
+        return RowCounts(
+            cols=self.cols,
+            passes=self.passes,
+            flops=self.row_flops,
+            transcendentals=self.row_transcendentals,
+            reads=len(self.reads),
+            writes=len(self.writes),
+        )

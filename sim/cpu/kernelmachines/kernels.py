@@ -24,6 +24,7 @@ from sim.cpu.kernelmachines.storage import (
     widened_load,
     with_stored,
 )
+from sim.cpu.passes import Visit
 
 UNROLL = 4
 """Vectors that a pass takes at a time, so that one's latency hides behind the others' work."""
@@ -99,20 +100,6 @@ class Flavour:
         native = self.dtype == BFLOAT16 and NATIVE_BFLOAT16 in self.extensions
         rounding = NATIVE_BFLOAT16 if native else self.dtype
         return narrowed_store(self.isa, (register, spare), (base, offset), self.bits, rounding)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Visit:
-    """What happens to each element when a pass comes by."""
-
-    reads: int
-    """Operands loaded."""
-    flops: int
-    transcendentals: int
-    writes: int
-    """Results stored."""
-    reduces: bool
-    """Whether the last flop adds to an accumulator."""
 
 
 def widened(text: str, flavour: Flavour) -> str:

@@ -12,7 +12,7 @@ from sim.cpu.hierarchy import Hierarchy
 from sim.cpu.kernelcores import KernelError, parse_kernel
 from sim.cpu.kernelcores.body import build_body
 from sim.cpu.kernelcores.bounds import bounds_of
-from sim.cpu.kernelmachines.kernels import Flavour, Visit, pass_kernel, widened
+from sim.cpu.kernelmachines.kernels import Flavour, pass_kernel, widened
 from sim.cpu.kernelmachines.loops import Orbit, core_named, orbit_of
 from sim.cpu.kernelmachines.multipliers import Multiplier, multipliers
 from sim.cpu.kernelmachines.plan import RowPlanner
@@ -21,6 +21,7 @@ from sim.cpu.kernelmachines.shares import Loop, Work
 from sim.cpu.kernelmachines.spec import KernelCoreSpec, KernelCpuSpec
 from sim.cpu.kernelmachines.storage import ELEMENT_BYTES, FLOAT32
 from sim.cpu.multicore import CoreWork, Meeting, meet
+from sim.cpu.passes import Visit
 from sim.cpu.plan import Operands
 from sim.lowering import DRAM, LoweredOp, MachineModel, MemoryLevel, Peaks, Traffic
 from sim.pipeline import StageSpec

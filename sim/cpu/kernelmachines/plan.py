@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 
 from sim.cpu.hierarchy import Hierarchy, Operand
 from sim.cpu.kernelmachines import kernels
-from sim.cpu.kernelmachines.kernels import Flavour, Visit
-from sim.cpu.kernelmachines.shares import Loop, Work, deal, spread
+from sim.cpu.kernelmachines.kernels import Flavour
+from sim.cpu.kernelmachines.shares import Loop, Work
 from sim.cpu.kernelmachines.storage import ELEMENT_BYTES, FLOAT32
+from sim.cpu.passes import RowCounts, Visit, deal, row_extents, spread
 from sim.cpu.plan import Operands, Walk
 from workloads.trace import Family, Op, Trace
 
@@ -41,27 +41,16 @@ class Rows:
     stores: int
 
     def visits(self, number: int) -> Iterator[tuple[int, Visit]]:
-        """Yield (elements, what happens to each) of a pass, so that flops add up exactly.
-
-        Flops are spread evenly over the row's visits; the first ones take what is left over.
-        """
-        total = self.cols * self.passes
-        flops, more_flops = divmod(self.flops, total)
-        exps, more_exps = divmod(self.transcendentals, total)
-        begin, end = number * self.cols, (number + 1) * self.cols
-        last = number == self.passes - 1
-        cuts = sorted({begin, end, *(c for c in (more_flops, more_exps) if begin < c < end)})
-        for start, stop in pairwise(cuts):
-            yield (
-                stop - start,
-                Visit(
-                    reads=len(self.reads) if last else 1,
-                    flops=flops + (start < more_flops),
-                    transcendentals=exps + (start < more_exps),
-                    writes=self.writes if last else 0,
-                    reduces=self.reduces(number),
-                ),
-            )
+        """Yield (elements, what happens to each) of a pass."""
+        counts = RowCounts(
+            cols=self.cols,
+            passes=self.passes,
+            flops=self.flops,
+            transcendentals=self.transcendentals,
+            reads=len(self.reads),
+            writes=self.writes,
+        )
+        return counts.visits(number, reduces=self.reduces(number))
 
     def reduces(self, number: int) -> bool:
         """Whether a pass ends in one number a row."""
@@ -152,7 +141,7 @@ def _row_work(
     op: Op, operands: Operands, trace: Trace, element_bytes: int
 ) -> tuple[Rows, tuple[Operand, ...]]:
     """Tell what is walked element by element from what a row touches once."""
-    rows, cols, passes = _extents(op, element_bytes)
+    rows, cols, passes = row_extents(op, element_bytes)
     walked: list[Operand] = []
     biases: list[bool] = []
     row_loads = 0
@@ -178,14 +167,3 @@ def _row_work(
         stores=-(-row_stores // (rows * WORD_BYTES)),
     )
     return work, tuple(walked)
-
-
-def _extents(op: Op, element_bytes: int) -> tuple[int, int, int]:
-    """Return rows, columns and passes; an operand repeated under a batch makes the rows."""
-    if op.family in (Family.ROWWISE, Family.GATHER):
-        return op.dims["rows"], op.dims["cols"], op.dims.get("passes", 1)
-    elements = op.dims["elements"]
-    shortest = min((access.bytes // element_bytes for access in op.reads), default=elements)
-    if 0 < shortest < elements and elements % shortest == 0:
-        return elements // shortest, shortest, 1
-    return 1, elements, 1

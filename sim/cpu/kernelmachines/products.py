@@ -9,7 +9,8 @@ from sim.cpu.hierarchy import Hierarchy
 from sim.cpu.kernelmachines import kernels
 from sim.cpu.kernelmachines.kernels import Flavour
 from sim.cpu.kernelmachines.multipliers import Multiplier, fastest, why_not_tiles
-from sim.cpu.kernelmachines.shares import Loop, Work, deal, spread
+from sim.cpu.kernelmachines.shares import Loop, Work
+from sim.cpu.passes import deal, spread
 from sim.cpu.plan import Operands, Walk
 from workloads.trace import Op
 

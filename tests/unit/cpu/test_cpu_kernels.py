@@ -3,7 +3,8 @@ import re
 import pytest
 
 from sim.cpu.isa import FUSED, Kind
-from sim.cpu.kernels import Flavour, Visit, matrix_kernel, pass_body
+from sim.cpu.kernels import Flavour, matrix_kernel, pass_body
+from sim.cpu.passes import Visit
 from sim.cpu.programs import panels
 
 SCALAR = Flavour("float32", 1)

@@ -14,9 +14,10 @@ from sim.cpu.kernelcores.inorder import InOrderCore, build_in_order
 from sim.cpu.kernelcores.ooo import OutOfOrderCore
 from sim.cpu.kernelcores.program import build_program
 from sim.cpu.kernelmachines import kernels, loops
-from sim.cpu.kernelmachines.kernels import ROW_TILE, TILES, Flavour, Tile, Visit
+from sim.cpu.kernelmachines.kernels import ROW_TILE, TILES, Flavour, Tile
 from sim.cpu.kernelmachines.loops import orbit_of
 from sim.cpu.kernelmachines.machine import multiply_adds_per_cycle
+from sim.cpu.passes import Visit
 from sim.errors import LawViolationError
 from sim.stalls import StallCause
 

@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from sim.cpu.kernelcores import KernelError, load_core, parse_kernel, run_kernel
 from sim.cpu.kernelcores.body import build_body
 from sim.cpu.kernelmachines import KernelCpuMachine, KernelCpuSpec, kernels
-from sim.cpu.kernelmachines.kernels import ROW_TILE, TILES, Flavour, Visit
+from sim.cpu.kernelmachines.kernels import ROW_TILE, TILES, Flavour
 from sim.cpu.kernelmachines.loops import orbit_of
 from sim.cpu.kernelmachines.multipliers import fastest, multipliers
 from sim.cpu.kernelmachines.storage import widened_load
+from sim.cpu.passes import Visit
 from sim.errors import UnsupportedOpError
 from sim.machine import load_machine
 from sim.run import run
