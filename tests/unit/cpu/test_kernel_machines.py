@@ -6,9 +6,8 @@ from cpu_cases import MACHINES, lower, matmul, trace
 from sim.cpu.kernelmachines import KernelCpuMachine, KernelCpuSpec, kernels
 from sim.cpu.kernelmachines.kernels import ROW_TILE, TILES, Flavour
 from sim.cpu.kernelmachines.loops import orbit_of
-from sim.cpu.kernelmachines.shares import deal
 from sim.cpu.multicore import barrier_cycles
-from sim.cpu.passes import Visit
+from sim.cpu.passes import Visit, deal
 from sim.errors import SpecError, UnsupportedOpError
 from sim.machine import load_machine
 from sim.run import run
