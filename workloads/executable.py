@@ -13,7 +13,10 @@ EXECUTABLE_BYTES = 2 * 2**30
 def check_executable(name: str, config: ModelConfig, dtype: str) -> None:
     """Raise ModelError where numpy has no such element type, or the weights are too large."""
     if dtype == "bfloat16":
-        raise ModelError("numpy has no bfloat16; choose float32, or trace with execute=False")
+        raise ModelError(
+            "numpy has no bfloat16; choose float32, or trace by shape: a number of prompt tokens "
+            "(`--prompt-tokens`), in Python with execute=False"
+        )
     weight_bytes = parameter_count(config) * DTYPE_BYTES[dtype]
     if weight_bytes > EXECUTABLE_BYTES:
         raise ModelError(
