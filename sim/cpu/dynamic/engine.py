@@ -59,9 +59,12 @@ class Engine(Generic[S]):
         while self.machine.exit_code is None:
             self.cycle += 1
             if self.cycle > limit:
+                where = self.program.name
+                if self.active:
+                    where = self.program.where(self.active[0].instruction)
                 raise ExecutionError(
-                    f"{self.program.name}: still running after {limit} cycles; the program loops "
-                    "for ever, or needs a higher limit"
+                    f"{where}: still running after {limit} cycles; the program loops for ever, or "
+                    "needs a higher limit"
                 )
             self._issue()
             self.tick()

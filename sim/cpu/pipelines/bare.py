@@ -188,11 +188,21 @@ def _show(bare: Bare, machine: Machine) -> None:
     copy_into(bare.pages, machine.memory)
 
 
+def _oldest(bare: Bare, program: Program) -> str:
+    """Name the oldest instruction on its way, or the program where there is none."""
+    for stands in reversed(bare.stands.tolist()):
+        for flight in stands:
+            if flight >= 0:
+                place = int(bare.flights[flight, compiled.INDEX])
+                return program.where(program.instructions[place])
+    return program.name
+
+
 def _refuse(why: int, bare: Bare, program: Program, limit: int) -> None:
     if why == compiled.ENDLESS:
         raise ExecutionError(
-            f"{program.name}: still running after {limit} cycles; the program loops for ever, or "
-            "needs a higher limit"
+            f"{_oldest(bare, program)}: still running after {limit} cycles; the program loops for "
+            "ever, or needs a higher limit"
         )
     address = wrap(program.xlen, int(bare.state[compiled.FETCH]))
     raise ExecutionError(

@@ -119,7 +119,7 @@ class Pipeline:
             while not self._has_finished():
                 if self.cycle > limit:
                     raise ExecutionError(
-                        f"{self.program.name}: still running after {limit} cycles; the program "
+                        f"{self._oldest()}: still running after {limit} cycles; the program "
                         "loops for ever, or needs a higher limit"
                     )
                 self.edge = self.clock.cycles(1)
@@ -134,6 +134,13 @@ class Pipeline:
             for flight in stage.packet.flights:
                 if flight.entered < self.cycle:
                     flight.leave(stage.name, self.cycle - 1)
+
+    def _oldest(self) -> str:
+        """Name the oldest instruction on its way, or the program where there is none."""
+        for stage in reversed(self.stages):
+            for flight in stage.packet.flights:
+                return self.program.where(flight.instruction)
+        return self.program.name
 
     def _hand_on(self) -> None:
         """Hand on, from the last stage to the first; a held stage holds all before it."""

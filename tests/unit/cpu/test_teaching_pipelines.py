@@ -53,7 +53,7 @@ def test_a_wild_load_is_named_with_its_line():
 
 
 def test_an_endless_loop_ends_with_an_error():
-    with pytest.raises(ExecutionError, match="still running after 50 cycles"):
+    with pytest.raises(ExecutionError, match="line 1: `l: j l`: still running after 50 cycles"):
         run_pipeline(load_pipeline("five-stage-forward"), assemble("l: j l"), limit=50)
 
 
