@@ -30,8 +30,7 @@ class MicroOp:
     """One unit of execution.
 
     Models: needs, latency, operands; the slot at rename that it shares with what it is fused to.
-    Ignores: values; that a comparison with memory may fuse with a branch; that an indexed address
-    may keep a load apart from its arithmetic.
+    Ignores: values; that a comparison with memory may fuse with a branch.
     Source: as the core's file and tables say.
     """
 
@@ -175,12 +174,13 @@ class _Builder:
                 if self._chases(each, address, source):
                     assert self.core.chased_load_cycles is not None  # noqa: S101 - `_chases`
                     source.early_cycles += load.latency - self.core.chased_load_cycles
+        forwards = self.core.store_forward_cycles
         store = self.aliases.store_before(address, self.number, self.iteration)
-        if store is not None:
+        if store is not None and forwards is not None:
             load.sources.append(Source(store[0], self.iteration - store[1]))
             # the store itself has executed by then
             stored = (*self.earlier, *self.micro_ops)[store[0]].latency
-            load.latency = max(1, self.core.store_forward_cycles - stored)
+            load.latency = max(1, forwards - stored)
 
     def _chases(self, each: KernelInstruction, address: Address, source: Source) -> bool:
         return (
@@ -260,7 +260,7 @@ class _Builder:
 
     def _assign_slots(self, first: int, each: KernelInstruction, compute: int | None) -> None:
         ops = self.micro_ops[first:]
-        fused = self.core.micro_fusion and each.memory_class != ""
+        fused = self.core.micro_fusion and each.memory_class != "" and not self._unlaminated(each)
         for at, op in enumerate(ops, start=first):
             joins = at > first and fused and (op.stores or at == compute) and op.slot == 0
             if at == first or not joins:
@@ -269,6 +269,12 @@ class _Builder:
         if not ops:
             self._slots(1)
         self._slots(self.core.extra_micro_ops.get(each.memory_class or each.cost_class, 0))
+
+    def _unlaminated(self, each: KernelInstruction) -> bool:
+        """Whether rename parts a load with an index from its arithmetic."""
+        indexed = each.load is not None and each.store is None and len(each.load.registers) > 1
+        accumulates = not each.vex and (not each.writes or each.writes[0] in (*each.reads, "flags"))
+        return self.core.unlaminates_indexed and indexed and not accumulates
 
     def _slots(self, count: int) -> None:
         self.slots += [self.number] * count
@@ -282,6 +288,9 @@ class _Builder:
             needs = (Need(units=self.core.post_increment_ports),)
             op = MicroOp(self.number, needs, latency, "alu")
             op.sources = [source] if source else []
+            if self.core.whole_instructions:  # a store's pointer waits for its data
+                own = [s for each in self.micro_ops[first:] for s in each.sources]
+                op.sources += [s for s in own if s.distance or s.producer < first]
             op.slot = len(self.slots) - 1
             self.micro_ops.append(op)
             self.values[base] = _Value(len(self.micro_ops) - 1, self.iteration)

@@ -87,6 +87,8 @@ class KernelInstruction:
     zeroes: bool = False
     moves: bool = False
     branch: bool = False
+    vex: bool = False
+    """Whether its encoding is VEX or EVEX."""
     steps: int | None = None
     """What it adds to its own destination, where that is a constant."""
     extensions: tuple[str, ...] = ()
