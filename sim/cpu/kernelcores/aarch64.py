@@ -99,6 +99,7 @@ def _instruction(line: Line) -> KernelInstruction:
         store=address if stores else None,
         moves=form.idiom == "move" and bool(reads),
         branch=form.cost_class == "branch",
+        last_read=_last_read(form),
         steps=_steps(line),
         extensions=(form.extension,) if form.extension else (),
     )
@@ -112,6 +113,12 @@ def _cost_class(line: Line, form: Form, reads: list[str], writes: list[str]) -> 
         return f"{form.cost_class}_to_general"
     between = form.cost_class in ("cvt", "fmov", "dup", "ins") and bool(reads)
     return form.cost_class + "_general" * (between and reads[-1].startswith("x"))
+
+
+def _last_read(form: Form) -> str:
+    if form.cost_class == "mul" and len(form.operands) > 3:  # noqa: PLR2004 - madd has four
+        return "addend"
+    return "shifted" * (form.cost_class == "alu_shift")
 
 
 def _memory_class(line: Line, form: Form) -> str:

@@ -204,7 +204,9 @@ class _Builder:
             return start
         op = self.micro_ops[start]
         for place, register in enumerate(reads):
-            source = self._source(register, each.cost_class, each.width_bits * (place == 0))
+            role = f".{each.last_read}" if each.last_read and place == len(reads) - 1 else ""
+            consumer = each.cost_class + role
+            source = self._source(register, consumer, each.width_bits * (place == 0))
             if source is not None and source not in op.sources:
                 op.sources.append(source)
         if start > first:

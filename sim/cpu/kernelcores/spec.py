@@ -45,7 +45,8 @@ class AdvanceSpec(Strict):
     producers: tuple[str, ...]
     """Classes of cost; `*` for all."""
     consumers: tuple[str, ...]
-    """Classes; `address` is any address's base or index."""
+    """Classes; `address` is any address's base or index, `alu_shift.shifted` and `mul.addend` are
+    the operand of that name."""
     cycles: int = Field(ge=1)
 
 
