@@ -11,6 +11,8 @@ from sim.cpu.kernelcores.text import Address, Kernel, KernelError, KernelInstruc
 PASSES = 6
 """Iterations renamed to find producers; those of the last one are taken. A value that passes
 through more copies than that before it is used again does not occur in kernels of this size."""
+FLAGS = ("flags", "nzcv")
+"""Of x86-64 and AArch64; they are not forwarded early."""
 CHASE_OFFSET = 2048
 """Bytes below which an address of base and offset is simple on Intel's cores."""
 
@@ -247,7 +249,7 @@ class _Builder:
             by_class = self.core.accumulate_early_cycles
             both = f"{consumer}.{accumulator_bits}"
             source.early_cycles += by_class.get(both, by_class.get(consumer, 0))
-        for advance in self.core.advances:
+        for advance in self.core.advances if register not in FLAGS else ():
             named = "*" in advance.producers or producer in advance.producers
             if named and consumer in advance.consumers:
                 source.early_cycles += advance.cycles

@@ -152,7 +152,7 @@ VECTOR_WIDTHS = {
 }  # fmt: skip
 SCALARS = {"fadd", "fmul", "fmax", "fmadd", "fdiv", "fsqrt", "cvt", "fcmp", "fcsel", "fmov"}
 ONLY_SCALARS = {"fmadd", "fcmp", "fcsel", "fmov"}
-GENERAL = {"alu", "alu_shift", "alu_bits", "mul", "div", "mov"}
+GENERAL = {"extract_bits", "insert_bits", "alu", "alu_shift", "alu_bits", "mul", "div", "mov"}
 LISTS = {"one": 1, "two": 2, "three": 3, "four": 4, "dup": 1}
 BETWEEN = (
     *("fmov w0, s1", "fmov x0, d1", "fmov s0, w1", "scvtf s0, w1", "fcvtzs w0, s1"),
