@@ -116,7 +116,7 @@ def _cost_class(line: Line, form: Form, reads: list[str], writes: list[str]) -> 
 
 
 def _last_read(form: Form) -> str:
-    if form.cost_class == "mul" and len(form.operands) > 3:  # noqa: PLR2004 - madd has four
+    if form.cost_class == "mul" and len(form.operands) > 3:
         return "addend"
     return "shifted" * (form.cost_class == "alu_shift")
 
@@ -139,7 +139,7 @@ def _transferred(line: Line, width: int) -> int:
 
 def _preferred(line: Line) -> Line:
     """Return a `mov` between lanes, or of a number to a vector, as what it stands for."""
-    if line.mnemonic != "mov" or len(line.operands) != 2:  # noqa: PLR2004 - two operands
+    if line.mnemonic != "mov" or len(line.operands) != 2:
         return line
     to, source = (operand.lower() for operand in line.operands)
     if to.endswith("]"):

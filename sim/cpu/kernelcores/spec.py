@@ -6,10 +6,10 @@ only an instruction's latency is published, its micro-ops take a cycle each, one
 last one the rest; of more micro-ops than cycles the first ones take none. `refused` instead
 of micro-ops says that a core has the instruction and that nobody has published where it executes.
 
-A row is of a class of instructions, or, as `shuffle@vshufps`, of one mnemonic of it, which goes
-first. A name with `.load` or `.store` is of the form with its operand in memory: what it takes beside the load or the
-store itself, or, of a mnemonic that does nothing else, that access; `.indexed` is of an access whose
-address has an index register.
+A row is of a class of instructions, or of several, or, as `shuffle@vshufps`, of one mnemonic of a
+class, which goes first. A name with `.load` or `.store` is of the form with its operand in memory:
+what it takes beside the load or the store itself, or, of a mnemonic that does nothing else, that
+access; `.indexed` is of an access whose address has an index register.
 """
 
 from __future__ import annotations

@@ -216,15 +216,11 @@ def _class(line: Line, form: Form) -> str:
     """Return the class of cost, where it depends on the operands' kinds as well."""
     if "a" in form.operands and not form.memory_class:
         address = address_of(line, line.operands[-1])
-        if len(address.registers) == 2 and address.offset:
-            return f"{form.cost_class}3"
-        if address.scale > 1:
-            return f"{form.cost_class}_scaled"
+        three = len(address.registers) == 2 and address.offset != 0
+        return form.cost_class + ("3" if three else "_scaled" * (address.scale > 1))
     kinds = [REGISTERS.get(operand.lower(), ("", 0))[0][:1] for operand in line.operands]
-    if form.cost_class == "kmov" and "r" in kinds:
-        return "kmov_to_r" if kinds[0] == "r" else "kmov_from_r"
-    if form.cost_class == "vtransfer" and "r" in kinds:
-        return "vtransfer_to_r" if kinds[0] == "r" else "vtransfer_from_r"
+    if form.cost_class in ("kmov", "vtransfer") and "r" in kinds:
+        return f"{form.cost_class}_to_r" if kinds[0] == "r" else f"{form.cost_class}_from_r"
     if form.cost_class == "vtransfer" and line.mnemonic.endswith("q"):
         return "vmov"
     if form.cost_class in ("broadcast", "broadcast_small") and kinds[1] == "r":

@@ -80,10 +80,8 @@ def x86_texts(mnemonic, form, width):
         operands[1] = f"[rbx+{operands[0]}*4]"
         operands[0] += "" if len(operands) == 3 else "{k1}"
         return [f"{mnemonic} {', '.join(operands)}"]
-    if form.operands[:1] == "l":
-        return [f"x: {plain}"]
-    if mnemonic in IN_MEMORY:
-        return [IN_MEMORY[mnemonic]]
+    if form.operands[:1] == "l" or mnemonic in IN_MEMORY:
+        return [IN_MEMORY.get(mnemonic, f"x: {plain}")]
     if form.memory_class in ("half_store", "mask_store"):
         return [f"{mnemonic} [rsi], {', '.join(operands[1:])}"]
     if mnemonic in ONLY_IN_MEMORY or "m" in form.flags or form.memory_class == "mask_load":
@@ -157,7 +155,15 @@ LISTS = {"one": 1, "two": 2, "three": 3, "four": 4, "dup": 1}
 BETWEEN = (
     *("fmov w0, s1", "fmov x0, d1", "fmov s0, w1", "scvtf s0, w1", "fcvtzs w0, s1"),
     *("mov v0.s[1], w1", "mov v0.s[1], v1.s[0]", "mov w0, v1.s[0]", "smov x0, v1.s[0]"),
-    *("dup v0.2s, w1", "dup v0.4s, w1", "str h0, [x1]", "fsqrt d0, d1", "mov s0, v1.s[1]", "addv b0, v1.16b", "smaxv b0, v1.16b"),
+    *(
+        "dup v0.2s, w1",
+        "dup v0.4s, w1",
+        "str h0, [x1]",
+        "fsqrt d0, d1",
+        "mov s0, v1.s[1]",
+        "addv b0, v1.16b",
+        "smaxv b0, v1.16b",
+    ),
     *("uaddlv d0, v1.4s", "uaddlv h0, v1.16b", "addp d0, v1.2d", "movi d0, #0", "mul w0, w1, w2"),
     *("smull x0, w1, w2", "fdiv v0.2d, v1.2d, v2.2d", "fsqrt v0.2d, v1.2d", "fcvt d0, s1"),
     *("fdiv v0.2s, v1.2s, v2.2s", "fsqrt v0.2s, v1.2s", "shrn v0.4h, v1.4s, #3", "sxtw x0, w1"),
