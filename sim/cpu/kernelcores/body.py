@@ -11,6 +11,8 @@ from sim.cpu.kernelcores.text import Address, Kernel, KernelError, KernelInstruc
 PASSES = 6
 """Iterations renamed to find producers; those of the last one are taken. A value that passes
 through more copies than that before it is used again does not occur in kernels of this size."""
+FLAGS = ("flags", "nzcv")
+"""Of x86-64 and AArch64; they are not forwarded early."""
 CHASE_OFFSET = 2048
 """Bytes below which an address of base and offset is simple on Intel's cores."""
 
@@ -33,8 +35,7 @@ class MicroOp:
     """One unit of execution.
 
     Models: needs, latency, operands; the slot at rename that it shares with what it is fused to.
-    Ignores: values; that a comparison with memory may fuse with a branch; that an indexed address
-    may keep a load apart from its arithmetic.
+    Ignores: values; that a comparison with memory may fuse with a branch.
     Source: as the core's file and tables say.
     """
 
@@ -181,12 +182,13 @@ class _Builder:
                 if self._chases(each, address, source):
                     assert self.core.chased_load_cycles is not None  # noqa: S101 - `_chases`
                     source.early_cycles += load.latency - self.core.chased_load_cycles
+        forwards = self.core.store_forward_cycles
         store = self.aliases.store_before(address, self.number, self.iteration)
-        if store is not None:
+        if store is not None and forwards is not None:
             load.sources.append(Source(store[0], self.iteration - store[1]))
             # the store itself has executed by then
             stored = (*self.earlier, *self.micro_ops)[store[0]].latency
-            load.latency = max(1, self.core.store_forward_cycles - stored)
+            load.latency = max(1, forwards - stored)
 
     def _chases(self, each: KernelInstruction, address: Address, source: Source) -> bool:
         return (
@@ -210,7 +212,9 @@ class _Builder:
             return start
         op = self.micro_ops[start]
         for place, register in enumerate(reads):
-            source = self._source(register, each.cost_class, each.width_bits * (place == 0))
+            role = f".{each.last_read}" if each.last_read and place == len(reads) - 1 else ""
+            consumer = each.cost_class + role
+            source = self._source(register, consumer, each.width_bits * (place == 0))
             if source is not None and source not in op.sources:
                 op.sources.append(source)
         if start > first:
@@ -251,7 +255,7 @@ class _Builder:
             by_class = self.core.accumulate_early_cycles
             both = f"{consumer}.{accumulator_bits}"
             source.early_cycles += by_class.get(both, by_class.get(consumer, 0))
-        for advance in self.core.advances:
+        for advance in self.core.advances if register not in FLAGS else ():
             named = "*" in advance.producers or producer in advance.producers
             if named and consumer in advance.consumers:
                 source.early_cycles += advance.cycles
@@ -266,7 +270,7 @@ class _Builder:
 
     def _assign_slots(self, first: int, each: KernelInstruction, compute: int | None) -> None:
         ops = self.micro_ops[first:]
-        fused = self.core.micro_fusion and each.memory_class != ""
+        fused = self.core.micro_fusion and each.memory_class != "" and not self._unlaminated(each)
         for at, op in enumerate(ops, start=first):
             joins = at > first and fused and (op.stores or at == compute) and op.slot == 0
             if at == first or not joins:
@@ -275,6 +279,12 @@ class _Builder:
         if not ops:
             self._slots(1)
         self._slots(self.core.extra_micro_ops.get(each.memory_class or each.cost_class, 0))
+
+    def _unlaminated(self, each: KernelInstruction) -> bool:
+        """Whether rename parts a load with an index from its arithmetic."""
+        indexed = each.load is not None and each.store is None and len(each.load.registers) > 1
+        accumulates = not each.vex and (not each.writes or each.writes[0] in (*each.reads, "flags"))
+        return self.core.unlaminates_indexed and indexed and not accumulates
 
     def _slots(self, count: int) -> None:
         self.slots += [self.number] * count
@@ -288,6 +298,9 @@ class _Builder:
             needs = (Need(units=self.core.post_increment_ports),)
             op = MicroOp(self.number, needs, latency, "alu")
             op.sources = [source] if source else []
+            if self.core.whole_instructions:  # a store's pointer waits for its data
+                own = [s for each in self.micro_ops[first:] for s in each.sources]
+                op.sources += [s for s in own if s.distance or s.producer < first]
             op.slot = len(self.slots) - 1
             self.micro_ops.append(op)
             self.values[base] = _Value(len(self.micro_ops) - 1, self.iteration)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from sim.cpu.kernelcores.text import (
     Address,
@@ -19,6 +20,7 @@ from sim.errors import did_you_mean
 ISA = "riscv64"
 _MEMORY = re.compile(r"^(-?\w*)\((\w+)\)$")
 _BYTES = {"b": 1, "h": 2, "w": 4, "d": 8}
+ROUNDING_MODES = ("rne", "rtz", "rdn", "rup", "rmm", "dyn")
 F = 32
 """Where floating-point registers begin in one numbering."""
 _SAVED = (8, 9, *range(18, 28))
@@ -43,6 +45,8 @@ def parse_riscv(text: str, name: str) -> Kernel:
 
 
 def _instruction(line: Line) -> KernelInstruction:
+    if len(line.operands) > 1 and line.operands[-1] in ROUNDING_MODES:
+        line = replace(line, operands=line.operands[:-1])
     form = candidate_forms(ISA, line)[0]
     reads: list[str] = []
     writes: list[str] = []
@@ -53,7 +57,8 @@ def _instruction(line: Line) -> KernelInstruction:
         elif role == "m":
             address = _address(line, operand)
         elif role == "i":
-            _number(line, operand)
+            if line.mnemonic not in ("la", "auipc", "lui"):  # an address of something outside
+                _number(line, operand)
         else:
             register = _register(line, operand)
             reads += [register] * (role in "rb" and register != "x0")
@@ -76,6 +81,7 @@ def _instruction(line: Line) -> KernelInstruction:
         moves=False,
         branch=form.cost_class == "branch",
         steps=steps,
+        extensions=(form.extension,) if form.extension else (),
     )
 
 

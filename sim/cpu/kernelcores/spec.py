@@ -5,6 +5,11 @@ by `&`: `p0&DIV:5` is port 0 and the divider for five cycles, `p0|p1` either por
 only an instruction's latency is published, its micro-ops take a cycle each, one after another, the
 last one the rest; of more micro-ops than cycles the first ones take none. `refused` instead
 of micro-ops says that a core has the instruction and that nobody has published where it executes.
+
+A row is of a class of instructions, or of several, or, as `shuffle@vshufps`, of one mnemonic of a
+class, which goes first. A name with `.load` or `.store` is of the form with its operand in memory:
+what it takes beside the load or the store itself, or, of a mnemonic that does nothing else, that
+access; `.indexed` is of an access whose address has an index register.
 """
 
 from __future__ import annotations
@@ -14,6 +19,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import Literal
 
@@ -39,7 +45,8 @@ class AdvanceSpec(Strict):
     producers: tuple[str, ...]
     """Classes of cost; `*` for all."""
     consumers: tuple[str, ...]
-    """Classes; `address` is any address's base or index."""
+    """Classes; `address` is any address's base or index, `alu_shift.shifted` and `mul.addend` are
+    the operand of that name."""
     cycles: int = Field(ge=1)
 
 
@@ -95,7 +102,8 @@ class CoreSpec(Strict):
     """A loop of at most so many runs from the queue itself; 0 where no loop does."""
     schedulers: tuple[SchedulerSpec, ...] = ()
     rename_to_issue_cycles: int = Field(default=1, ge=1)
-    store_forward_cycles: int = Field(default=5, ge=1)
+    store_forward_cycles: int | None = Field(default=None, ge=1)
+    """From a store to a load of the same bytes; None: no load waits for a store."""
     chased_load_cycles: int | None = None
     """Latency of a load of base and offset whose base was itself loaded; None: as any load."""
     cache_bytes_per_cycle: Mapping[str, int] = Field(default_factory=dict)
@@ -104,6 +112,9 @@ class CoreSpec(Strict):
     """That leave the store buffer for L1."""
     binding: Literal["rename", "issue"] = "issue"
     """When a micro-op's port is chosen."""
+    unlaminates_indexed: bool = False
+    """Whether a load with an index register is renamed apart from its arithmetic, except of a
+    legacy encoding that reads what it writes."""
     whole_instructions: bool = False
     """Whether an instruction's micro-ops are renamed in one cycle, or start one."""
     micro_fusion: bool = True
@@ -193,20 +204,39 @@ def check_extensions(core: CoreSpec, kernel: Kernel) -> None:
 def cost_of(core: CoreSpec, cost_class: str, width_bits: int, who: KernelInstruction) -> Cost:
     """Return the cost of a class at a width; KernelError says where to add a missing one."""
     table = cost_table(core.isa)
-    for column in core.costs:
-        for width in (str(width_bits), "*"):
-            cost = table.get((cost_class, width, column))
-            if cost is not None and cost.refused:
-                raise KernelError(
-                    f"line {who.line}: '{who.text}': where {core.name} executes it has not been "
-                    "published; write it in other instructions"
-                )
-            if cost is not None:
-                return cost
+    for key in cost_keys(core, cost_class, width_bits, who):
+        cost = table.get(key)
+        if cost is not None and cost.refused:
+            raise KernelError(
+                f"line {who.line}: '{who.text}': where {core.name} executes it has not been "
+                "published; write it in other instructions"
+            )
+        if cost is not None:
+            return cost
     raise KernelError(
         f"line {who.line}: '{who.text}': {core.name} has no cost of class '{cost_class}' at "
         f"{width_bits} bits; add a row to {TABLES.name}/costs_{core.isa}.csv"
     )
+
+
+def cost_keys(
+    core: CoreSpec, cost_class: str, width_bits: int, who: KernelInstruction
+) -> list[tuple[str, str, str]]:
+    """Return the rows that may hold a cost, the first that exists wins."""
+    names = [cost_class]
+    address = who.load or who.store
+    if cost_class == who.memory_class and address is not None and len(address.registers) > 1:
+        names.insert(0, f"{cost_class}.indexed")
+    if cost_class == (who.cost_class or who.memory_class):
+        place = ".load" * (who.load is not None) or ".store" * (who.store is not None)
+        beside = [f"{cost_class}{place}"] * (place != "" and who.cost_class != "")
+        names = [f"{cost_class}@{who.mnemonic}{place}", *beside, *names]
+    return [
+        (name, width, column)
+        for column in core.costs
+        for name in names
+        for width in (str(width_bits), "*")
+    ]
 
 
 @cache
@@ -221,8 +251,8 @@ def cost_table(isa: str) -> Mapping[tuple[str, str, str], Cost]:
                 hint = did_you_mean(row["source"], documents)
                 raise KernelError(f"costs_{isa}.csv: '{row['source']}' is no source{hint}")
             cost = _cost(row["uops"], row["latency"], documents[row["source"]])
-            for core in row["cores"].split():
-                key = (row["class"], row["width"], core)
+            for name, core in product(row["class"].split(), row["cores"].split()):
+                key = (name, row["width"], core)
                 if key in found:
                     raise KernelError(f"costs_{isa}.csv: {key} has two rows; keep one")
                 found[key] = cost

@@ -87,6 +87,10 @@ class KernelInstruction:
     zeroes: bool = False
     moves: bool = False
     branch: bool = False
+    last_read: str = ""
+    """What the last of `reads` is to it: `shifted`, or the `addend` of a product; empty for any."""
+    vex: bool = False
+    """Whether its encoding is VEX or EVEX."""
     steps: int | None = None
     """What it adds to its own destination, where that is a constant."""
     extensions: tuple[str, ...] = ()

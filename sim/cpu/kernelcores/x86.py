@@ -39,6 +39,8 @@ IMPLICIT: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "idiv": _DIVIDE,
     "cqo": (("rax",), ("rdx",)),
     "cdq": (("rax",), ("rdx",)),
+    **dict.fromkeys(("cbw", "cwde", "cdqe"), (("rax",), ("rax",))),
+    "mulx": (("rdx",), ()),
     "ldtilecfg": ((), (TILE_CONFIG,)),
     "tilerelease": ((), (TILE_CONFIG,)),
     **dict.fromkeys((*_TILE_MOVES, *_TILE_PRODUCTS), _IN_TILES),
@@ -139,8 +141,10 @@ def _fitting_form(line: Line) -> Form:
     first = REGISTERS.get(line.operands[0].lower(), ("", 0))[0] if line.operands else ""
     to_mask = first.startswith("k")
     masks = [f for f in fitting if ("k" in f.flags) == to_mask] or list(fitting)
-    exact = [f for f in masks if f.operands.endswith(wants)]
-    return exact[0] if exact else masks[0]
+    to_memory = bool(line.operands) and "[" in line.operands[0]
+    placed = [f for f in masks if f.memory_class.endswith("store") == to_memory] or masks
+    exact = [f for f in placed if f.operands.endswith(wants)]
+    return exact[0] if exact else placed[0]
 
 
 def _finish(
@@ -164,7 +168,7 @@ def _finish(
     ]
     cost = _class(line, form)
     memory = "" if in_registers else _memory_class(line, form, store, decorations)
-    if in_registers and not cost:
+    if in_registers and (not cost or "m" in form.flags):
         raise line.error(f"'{line.mnemonic}' needs an operand in memory; write [rsi]")
     return KernelInstruction(
         text=line.text,
@@ -180,6 +184,7 @@ def _finish(
         zeroes=zeroes,
         moves=moves,
         branch=form.cost_class == "branch",
+        vex=line.mnemonic[0] == "v" or form.extension in ("bmi1", "bmi2"),
         steps=_steps(line, load, store),
         extensions=needs,
     )
@@ -211,15 +216,19 @@ def _class(line: Line, form: Form) -> str:
     """Return the class of cost, where it depends on the operands' kinds as well."""
     if "a" in form.operands and not form.memory_class:
         address = address_of(line, line.operands[-1])
-        if len(address.registers) == 2 and address.offset:
-            return f"{form.cost_class}3"
+        three = len(address.registers) == 2 and address.offset != 0
+        return form.cost_class + ("3" if three else "_scaled" * (address.scale > 1))
     kinds = [REGISTERS.get(operand.lower(), ("", 0))[0][:1] for operand in line.operands]
-    if form.cost_class == "kmov" and "r" in kinds:
-        return "kmov_to_r" if kinds[0] == "r" else "kmov_from_r"
-    if form.cost_class == "broadcast" and kinds[1] == "r":
+    if form.cost_class in ("kmov", "vtransfer") and "r" in kinds:
+        return f"{form.cost_class}_to_r" if kinds[0] == "r" else f"{form.cost_class}_from_r"
+    if form.cost_class == "vtransfer" and line.mnemonic.endswith("q"):
+        return "vmov"
+    if form.cost_class in ("broadcast", "broadcast_small") and kinds[1] == "r":
         return "broadcast_r"
-    if form.cost_class in ("mul", "div") and "[" not in line.operands[0]:
-        return f"{form.cost_class}{REGISTERS[line.operands[0].lower()][1]}"
+    if form.cost_class in ("mul", "div"):
+        in_memory = "[" in line.operands[0]
+        size = 8 * address_of(line, line.operands[0]).bytes if in_memory else 0
+        return f"{form.cost_class}{size or REGISTERS.get(line.operands[0].lower(), ('', 64))[1]}"
     return form.cost_class
 
 
