@@ -9,12 +9,12 @@ from sim.cpu.kernelcores import load_core, read_kernel, run_kernel
 
 FOLDER = Path(__file__).parent / "data" / "ooo_more"
 CORES = {
-    "cortex-a55": "cortex-a55",
     "sifive-u74": "sifive-u74",
     **{
         name: f"llvm-{name}"
         for name in (
             *("skylake-avx512", "icelake-server", "znver2", "znver3", "znver4"),
+            "cortex-a55",
             "cortex-a76",
         )
     },
