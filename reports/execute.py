@@ -191,7 +191,10 @@ def execute_model(
         raise TokenclockError(f"--new-tokens {new_tokens}: execute at least 1")
     spec = machine.spec
     if not isinstance(spec, CpuSpec):
-        raise SpecError(f"{spec.name}: programs are executed on a CPU; take cpu-5stage")
+        raise SpecError(
+            f"{spec.name}: programs are RISC-V and run on the in-order CPUs; take cpu-5stage, "
+            "cpu-superpipelined, cpu-dual-issue, cpu-harvard, cpu-von-neumann or cpu-simd"
+        )
     timing = CoreTiming.of(spec)
     model = load_model(name)
     numbers = model_numbers(model)
