@@ -106,7 +106,7 @@ def test_the_command_says_tokens_cycles_and_the_predictions_error(tokenclock):
     ("asked", "words"),
     [
         (["--machine", "cpu-simd-8core"], ["one core", "take", "cpu-5stage", "cpu-simd"]),
-        (["--machine", "gpu-a100-sxm-80gb"], ["executed on a CPU", "cpu-5stage"]),
+        (["--machine", "gpu-a100-sxm-80gb"], ["run on the in-order CPUs", "cpu-5stage"]),
         (["--new-tokens", "0"], ["--new-tokens 0", "at least 1"]),
         (["nothing"], ["no model 'nothing'"]),
         (["llama2-7b"], ["weights", "execute"]),
