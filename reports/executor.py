@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from reports.execute import PROGRAM_EXIT, Executed, execute_model
+from reports.execute import PROGRAM_EXIT, execute_model
+from reports.executed import Executed
 from sim.errors import SpecError
 from sim.lowering import MachineModel
 from sim.scenario import Workload

@@ -12,7 +12,7 @@ from matplotlib import rc_context
 from reports import tables
 from reports.charts.style import RC, png_bytes, svg_text
 from reports.charts.sweep import SweepPoint, sweep
-from reports.execute import Executed
+from reports.executed import Executed
 from reports.output import json_text
 from sim.scenario import ScenarioOutcome
 

@@ -9,7 +9,7 @@ import click
 from reports.commands.console import aligned, json_option, quiet_option
 
 if TYPE_CHECKING:
-    from reports.execute import Executed
+    from reports.executed import Executed
     from sim.stalls import CycleStack
 
 MISSED = 1

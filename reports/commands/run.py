@@ -18,7 +18,7 @@ from reports.commands.console import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from reports.execute import Executed
+    from reports.executed import Executed
     from sim.scenario import ScenarioOutcome
 
 

@@ -5,42 +5,21 @@ Hennessy and Patterson, Computer Architecture: A Quantitative Approach, 6th ed.,
 were found nowhere public. Latencies in section 3.6: add 2, multiply 6, divide 12.
 """
 
+from functools import partial
+
 import pytest
+from dynamic_examples import BASE, LOOP, run_on
 
 from sim.cpu.dynamic import (
     instruction_status,
-    load_dynamic,
     register_status,
-    run_dynamic,
     unit_status,
 )
 from sim.cpu.dynamic.status import reorder_buffer
-from sim.cpu.riscv import ExecutionError, assemble
+from sim.cpu.riscv import ExecutionError
 from sim.stalls import StallCause
 
-BASE = 0x1000_0000
-EXAMPLE = """
-fld f6, 34(x2)
-fld f2, 45(x3)
-fmul.d f0, f2, f4
-fsub.d f8, f6, f2
-fdiv.d f10, f0, f6
-fadd.d f6, f8, f2
-"""
-LOOP = """
-loop: ld x2, 0(x1)
-addi x2, x2, 1
-sd x2, 0(x1)
-addi x1, x1, 8
-bne x2, x3, loop
-"""
-
-
-def run(text=EXAMPLE, name="tomasulo-speculative", data=".zero 64", start=None, **changes):
-    spec = load_dynamic(name).model_copy(update=changes)
-    program = assemble(f"{text}\nebreak\n.data\n{data}\n", xlen=64)
-    registers = {"x1": BASE, "x2": BASE + 6, "x3": BASE + 3, **(start or {})}
-    return run_dynamic(spec, program, registers)
+run = partial(run_on, "tomasulo-speculative")
 
 
 def stamps(ran):
@@ -50,7 +29,7 @@ def stamps(ran):
 
 
 def loop_on(name):
-    return run(LOOP, name, data=".dword 1, 2, 3, 0", start={"x3": 4})
+    return run_on(name, LOOP, data=".dword 1, 2, 3, 0", start={"x3": 4})
 
 
 def test_the_dual_issue_loop_with_speculation():

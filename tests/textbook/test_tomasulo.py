@@ -8,41 +8,20 @@ slides "Tomasulo Example" were checked from cycle 1 to 14. The dual-issue loop i
 public.
 """
 
+from functools import partial
+
 import pytest
+from dynamic_examples import BASE, LOOP, run_on
 
 from sim.cpu.dynamic import (
     instruction_status,
     load_dynamic,
     register_status,
-    run_dynamic,
     unit_status,
 )
-from sim.cpu.riscv import assemble
 from sim.stalls import StallCause
 
-BASE = 0x1000_0000
-EXAMPLE = """
-fld f6, 34(x2)
-fld f2, 45(x3)
-fmul.d f0, f2, f4
-fsub.d f8, f6, f2
-fdiv.d f10, f0, f6
-fadd.d f6, f8, f2
-"""
-LOOP = """
-loop: ld x2, 0(x1)
-addi x2, x2, 1
-sd x2, 0(x1)
-addi x1, x1, 8
-bne x2, x3, loop
-"""
-
-
-def run(text=EXAMPLE, name="tomasulo", data=".zero 64", start=None, **changes):
-    spec = load_dynamic(name).model_copy(update=changes)
-    program = assemble(f"{text}\nebreak\n.data\n{data}\n", xlen=64)
-    registers = {"x1": BASE, "x2": BASE + 6, "x3": BASE + 3, **(start or {})}
-    return run_dynamic(spec, program, registers)
+run = partial(run_on, "tomasulo")
 
 
 def stamps(ran):
@@ -114,7 +93,7 @@ def test_two_turns_of_a_loop_are_under_way_with_registers_renamed():
 def test_the_dual_issue_loop_without_speculation():
     """Section 3.8, 5th ed. figure 3.19: issues, executes, memory access, write CDB; three turns."""
     data, start = ".dword 1, 2, 3", {"x3": 4}
-    ran = run(LOOP, "tomasulo-dual", data=data, start=start)
+    ran = run_on("tomasulo-dual", LOOP, data=data, start=start)
     assert [[s[0], s[1], s[3], s[4]] for s in stamps(ran)] == [
         [1, 2, 3, 4],
         [1, 5, 0, 6],
@@ -197,7 +176,7 @@ def test_memory_cycles_and_ports_move_loads():
     assert [s[3] for s in stamps(run(text, memory_cycles=5))] == [7, 8]
     both = with_unit("tomasulo-dual", "Address", units=2)
     for ports, cycles in ((1, [3, 4]), (2, [3, 3])):
-        ran = run(text, "tomasulo-dual", units=both, memory_ports=ports)
+        ran = run_on("tomasulo-dual", text, units=both, memory_ports=ports)
         assert [s[3] for s in stamps(ran)] == cycles
 
 
