@@ -96,21 +96,24 @@ class Machine:
         self.vectors = VectorState(vlen_bits=vlen_bits, xlen=program.xlen)
         """Vector registers, length and type."""
         self._control: dict[int, int] = {_STATUS: 0}
+        self._last: Instruction | None = None
+        """Executed, and named where it leads nowhere."""
 
     def fetch(self, address: int) -> Instruction:
         """Return the instruction at an address; ExecutionError where there is none."""
         index = self.program.index_of(address)
         if index is None:
             end = self.program.text_base + INSTRUCTION_BYTES * len(self.program.instructions)
+            where = self.program.where(self._last) if self._last else self.program.name
             raise ExecutionError(
-                f"{self.program.name}: no instruction at {address:#x}; the text is "
+                f"{where}: no instruction at {address:#x}; the text is "
                 f"{self.program.text_base:#x} to {end - 1:#x}; end with an exit call"
             )
         return self.program.instructions[index]
 
     def step(self) -> Step:
         """Execute one instruction; ExecutionError names its line."""
-        instruction = self.fetch(self.address)
+        instruction = self._last = self.fetch(self.address)
         values = [self.registers[source] for source in instruction.sources]
         data = -1
         try:

@@ -92,9 +92,12 @@ def test_the_power_off_register_ends_a_run_unless_there_is_none():
         ("nop\nlw a0, 2(x0)", r"p\.s, line 2: `lw a0, 2\(x0\)`: misaligned access of 4 bytes at"),
         ("sd a0, -8(x0)", r"p\.s, line 1: .*: wild access of 8 bytes at 0xfffffffffffffff8; the"),
         ("li a7, 99\necall", r"p\.s, line 2: `ecall`: environment call 99 is not known"),
-        ("nop", r"p\.s: no instruction at 0x4; the text is 0x0 to 0x3; end with an exit call"),
-        ("li a0, 6\njr a0\nnop", r"p\.s: no instruction at 0x6"),
-        ("nop\nj .-8", r"p\.s: no instruction at 0xfffffffffffffffc"),
+        (
+            "nop",
+            r"p\.s, line 1: `nop`: no instruction at 0x4; the text is 0x0 to 0x3; end with",
+        ),
+        ("li a0, 6\njr a0\nnop", r"p\.s, line 2: `jr a0`: no instruction at 0x6"),
+        ("nop\nj .-8", r"p\.s, line 2: `j .-8`: no instruction at 0xfffffffffffffffc"),
         ("li a7, 4\nli a0, 3\necall", r"p\.s, line 3: `ecall`: no memory holds 1 bytes at 0x3"),
     ],
 )

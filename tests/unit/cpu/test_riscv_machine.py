@@ -81,8 +81,11 @@ def test_the_machine_can_be_looked_into_after_every_step():
         ("nop\nlw a0, 2(sp)", "f.s, line 2: `lw a0, 2(sp)`: misaligned access of 4 bytes at 0x7"),
         ("lw a0, 0(zero)", "wild access of 4 bytes at 0x0; the program has 0x7f"),
         ("sw a0, 64(sp)", "wild access of 4 bytes at 0x80000030"),
-        ("nop", "no instruction at 0x4; the text is 0x0 to 0x3; end with an exit call"),
-        ("li t0, 2\njr t0", "no instruction at 0x2"),
+        (
+            "nop",
+            "line 1: `nop`: no instruction at 0x4; the text is 0x0 to 0x3; end with",
+        ),
+        ("li t0, 2\njr t0", "line 2: `jr t0`: no instruction at 0x2"),
         ("li a7, 77\necall", "environment call 77 is not known; a7 may be 1, 4 or 11"),
         ("l: j l", "line 1: `l: j l`: still running after 100 instructions; the program loops"),
         ("csrw frm, a0", "control register 'frm' cannot be written here"),

@@ -113,6 +113,7 @@ class CompiledMachine:
         self._steps = self.timing.steps(program) if self.timing else none
         self._state[state.ADDRESS_MASK] = 2**32 - 1 if program.xlen == 32 else -1
         self._state[state.TEXT_BASE] = program.text_base
+        self._state[state.LAST] = -1
         self.jump(program.entry)
 
     exit_code: int | None
@@ -215,8 +216,10 @@ class CompiledMachine:
         if why == state.NO_INSTRUCTION:
             end = program.text_base + INSTRUCTION_BYTES * len(program.instructions)
             address = wrap(program.xlen, int(self._state[state.ADDRESS]))
+            last = int(self._state[state.LAST])
+            where = program.where(program.instructions[last]) if last >= 0 else program.name
             raise ExecutionError(
-                f"{program.name}: no instruction at {address:#x}; the text is "
+                f"{where}: no instruction at {address:#x}; the text is "
                 f"{program.text_base:#x} to {end - 1:#x}; end with an exit call"
             )
         instruction = program.instructions[int(self._state[state.FAULT])]

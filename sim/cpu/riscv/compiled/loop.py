@@ -54,6 +54,7 @@ from sim.cpu.riscv.compiled.state import (
     FULL,
     HART_ID,
     INDEX,
+    LAST,
     LENGTH,
     MISALIGNED,
     NO_INSTRUCTION,
@@ -197,7 +198,7 @@ def run_block(  # noqa: C901, PLR0912, PLR0915, PLR0917 - one switch, kept in on
     mask, base = state[ADDRESS_MASK], state[TEXT_BASE]
     power_off = content.power_off[0]
     at, done = np.int64(state[INDEX]), np.int64(0)
-    retired, why = state[RETIRED], FULL
+    retired, why, last = state[RETIRED], FULL, state[LAST]
     while done < most:
         if at < 0 or at >= len(code):
             state[ADDRESS], why = state[ADDRESS] if at < 0 else base + 4 * at, NO_INSTRUCTION
@@ -261,10 +262,10 @@ def run_block(  # noqa: C901, PLR0912, PLR0915, PLR0917 - one switch, kept in on
             compute(values, row)
         if timed:
             rows[np.uint64(done), TAKEN] = taken
-        at = following
+        last, at = at, following
         done += 1
         retired += 1
         if why != FULL:
             break
-    state[INDEX], state[RETIRED] = at, retired
+    state[INDEX], state[RETIRED], state[LAST] = at, retired, last
     return why, int(done)

@@ -9,11 +9,12 @@ import numpy.typing as npt
 
 Ints = npt.NDArray[np.int64]
 
-INDEX, RETIRED, ADDRESS, FAULT, ADDRESS_MASK, TEXT_BASE, HART_ID = range(7)
+INDEX, RETIRED, ADDRESS, FAULT, ADDRESS_MASK, TEXT_BASE, HART_ID, LAST = range(8)
 """In a state: the next instruction's index, instructions so far, the address of an access that
 failed or of an instruction that is not there, the index of the instruction that failed, which bits
-an address has, where the text begins, and the hart's number."""
-STATE = 7
+an address has, where the text begins, the hart's number, and the index of the last instruction
+executed, -1 for none."""
+STATE = 8
 (FULL, SECTION, CALL, NO_INSTRUCTION, MISALIGNED, WILD, POWER_OFF, ILLEGAL) = range(8)
 """Why the loop stopped: as many instructions as asked for, a section's first instruction, an
 environment call, and faults; `ILLEGAL` is a vector instruction under its vtype."""
