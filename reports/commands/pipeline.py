@@ -50,6 +50,11 @@ Examples:
 @click.option(
     "--at", type=click.IntRange(min=0), help="Show stages or units, and registers, at that cycle."
 )
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    help="Cycles, or instructions, after which it counts as endless.  [default: 500000]",
+)
 @click.option("--kanata", "kanata_path", type=PATH, help="Write a log for the Konata viewer here.")
 @click.option("--o3", "o3_path", type=PATH, help="Write gem5's O3PipeView trace here.")
 @click.option("--chrome", "chrome_path", type=PATH, help="Write a trace for Perfetto here.")
@@ -63,6 +68,7 @@ def pipeline(
     first: int,
     watched: tuple[str, ...],
     at: int | None,
+    limit: int | None,
     kanata_path: Path | None,
     o3_path: Path | None,
     chrome_path: Path | None,
@@ -75,14 +81,14 @@ def pipeline(
     thread may have a PROGRAM of its own.
     """
     from reports.output import json_text  # noqa: PLC0415 - start-up time
-    from reports.pipelines import Shown, look_at, machine_list  # noqa: PLC0415 - start-up time
+    from reports.pipelines import LIMIT, Shown, look_at, machine_list  # noqa: PLC0415 - start-up time
 
     if lists:
         click.echo(machine_list())
         return 0
     if not programs:
         raise click.UsageError("give a PROGRAM, or --list")
-    look = look_at(name, programs, watched)
+    look = look_at(name, programs, watched, limit=limit or LIMIT)
     shown = Shown(first=first, rows=rows, at=at)
     tables = look.tables(shown)
     _write_logs(look, kanata_path, o3_path, chrome_path)

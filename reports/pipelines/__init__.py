@@ -20,12 +20,14 @@ from sim.cpu.pipelines import load_pipeline, pipeline_names
 from sim.errors import SpecError, did_you_mean
 from sim.spec import read_yaml
 
-__all__ = ["Look", "Shown", "look_at", "machine_list"]
+__all__ = ["LIMIT", "Look", "Shown", "look_at", "machine_list"]
 
-Start = Callable[[str | Path, Sequence[Path], Sequence[str]], Look]
+Start = Callable[[str | Path, Sequence[Path], Sequence[str], int], Look]
 OWN_KEYS = ("organisation", "technique", "order")
 """Keys that only a teaching pipeline, a dynamically scheduled machine or a core has, in this order.
 """
+LIMIT = 500_000
+"""After which a program counts as endless: some seconds of waiting."""
 ENDINGS = (".yaml", ".yml")
 
 
@@ -77,18 +79,21 @@ def machine_list() -> str:
     return "\n".join(lines)
 
 
-def look_at(name: str, programs: Sequence[Path], watched: Sequence[str] = ()) -> Look:
+def look_at(
+    name: str, programs: Sequence[Path], watched: Sequence[str] = (), *, limit: int = LIMIT
+) -> Look:
     """Run programs on a machine by its name, or by the path of its YAML file.
 
+    `limit` is of cycles; of machines whose programs are executed beforehand, of instructions.
     Raises SpecError for an unknown name and for what the machine cannot do, AssemblyError and
     ExecutionError for a program that is none.
     """
     if name.endswith(ENDINGS):
         path = Path(name)
-        return _kind_of_file(path).start(path, programs, watched)
+        return _kind_of_file(path).start(path, programs, watched, limit)
     for kind in _kinds():
         if name in kind.names:
-            return kind.start(name, programs, watched)
+            return kind.start(name, programs, watched, limit)
     known = [name for kind in _kinds() for name in kind.names]
     raise SpecError(f"no machine is named '{name}'{did_you_mean(name, known)}; try --list")
 

@@ -31,12 +31,13 @@ class DynamicLook:
 
     @classmethod
     def of(
-        cls, name: str | Path, programs: Sequence[Path], watched: Sequence[str] = ()
+        cls, name: str | Path, programs: Sequence[Path], watched: Sequence[str], limit: int
     ) -> DynamicLook:
         """Run one program of the machine's width."""
         no_watches(name, watched)
         spec = load_dynamic(name)
-        return cls(run_dynamic(spec, assemble_file(one_program(name, programs), xlen=spec.xlen)))
+        program = assemble_file(one_program(name, programs), xlen=spec.xlen)
+        return cls(run_dynamic(spec, program, limit=limit))
 
     @property
     def title(self) -> str:

@@ -26,11 +26,11 @@ class SuperscalarLook:
 
     @classmethod
     def of(
-        cls, name: str | Path, programs: Sequence[Path], watched: Sequence[str] = ()
+        cls, name: str | Path, programs: Sequence[Path], watched: Sequence[str], limit: int
     ) -> SuperscalarLook:
         """Run RV64 assembly text, a program a hardware thread."""
         no_watches(name, watched)
-        executions = (execute(assemble_file(path, xlen=64)) for path in programs)
+        executions = (execute(assemble_file(path, xlen=64), limit=limit) for path in programs)
         return cls(run_core(load_core(name), *executions))
 
     @property

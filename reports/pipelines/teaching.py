@@ -25,13 +25,13 @@ class TeachingLook:
 
     @classmethod
     def of(
-        cls, name: str | Path, programs: Sequence[Path], watched: Sequence[str] = ()
+        cls, name: str | Path, programs: Sequence[Path], watched: Sequence[str], limit: int
     ) -> TeachingLook:
         """Run one RV32 program, and keep what happens to registers and what is watched."""
         spec = load_pipeline(name)
         program = assemble_file(one_program(name, programs), text_base=spec.text_base)
         recorder = Recorder(read_watches(watched, program))
-        return cls(run_pipeline(spec, program, observe=recorder), recorder)
+        return cls(run_pipeline(spec, program, limit=limit, observe=recorder), recorder)
 
     @property
     def title(self) -> str:

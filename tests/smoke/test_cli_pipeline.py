@@ -145,3 +145,11 @@ def test_textbook_machines_go_to_other_viewers_too(tokenclock, program, tmp_path
     slices = json.loads((tmp_path / "c").read_text())["traceEvents"]
     shown = [e for e in slices if e.get("cat") == "instruction"]
     assert (tmp_path / "k").read_text().count("\nR\t") == len(shown) > 0
+
+
+@pytest.mark.parametrize("name", ["five-stage-stall", "scoreboard", "in-order-fp", "ooo-w2-rob32"])
+def test_an_endless_program_ends_at_the_limit_with_its_line(tokenclock, tmp_path, name):
+    path = tmp_path / "endless.s"
+    path.write_text("nop\nloop: j loop\n")
+    ran = tokenclock("pipeline", path, "--on", name, "--limit", 200)
+    ran.assert_refused("endless.s, line 2: `loop: j loop`: still running after 200")

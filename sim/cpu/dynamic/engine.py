@@ -60,8 +60,8 @@ class Engine(Generic[S]):
             self.cycle += 1
             if self.cycle > limit:
                 where = self.program.name
-                if self.active:
-                    where = self.program.where(self.active[0].instruction)
+                if self.flights:
+                    where = self.program.where((self.active or self.flights)[-1].instruction)
                 raise ExecutionError(
                     f"{where}: still running after {limit} cycles; the program loops for ever, or "
                     "needs a higher limit"
