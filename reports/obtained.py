@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from reports.commands.console import aligned
+from reports.columns import aligned
 from reports.quantities import percent
 from sim.result import RunResult
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from reports.commands.console import aligned, json_option
+from reports.columns import aligned
+from reports.commands.console import json_option
 from sim.errors import did_you_mean
 
 if TYPE_CHECKING:

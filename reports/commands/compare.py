@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from reports.columns import aligned
 from reports.commands.console import (
-    aligned,
     json_option,
     out_option,
     progress_bar,

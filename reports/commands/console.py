@@ -1,8 +1,8 @@
-"""What the commands share: options, progress, and aligned tables of text."""
+"""What the commands share: options and progress."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -60,16 +60,3 @@ def progress_bar(what: str, *, quiet: bool = False) -> Iterator[Report]:
             bar.update(task, completed=done, total=total, description=what)
 
         yield report
-
-
-def aligned(header: Sequence[str], rows: Sequence[Sequence[str]], *, text: Sequence[int]) -> str:
-    """Return rows under a header in columns; those numbered in `text` are flush left."""
-    lines = [list(header), *(list(row) for row in rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
-    return "\n".join(
-        "  ".join(
-            cell.ljust(width) if column in text else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
-    )

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reports.commands.console import aligned, json_option, quiet_option
+from reports.columns import aligned
+from reports.commands.console import json_option, quiet_option
 
 if TYPE_CHECKING:
     from reports.executed import Executed

@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from reports.commands.console import aligned, json_option
+from reports.columns import aligned
+from reports.commands.console import json_option
 
 Facts = dict[str, Any]
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from reports.commands.console import aligned, json_option
+from reports.columns import aligned
+from reports.commands.console import json_option
 
 if TYPE_CHECKING:
     from reports.pipelines import Look, Shown

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from reports.commands.console import aligned, progress_bar
+from reports.columns import aligned
+from reports.commands.console import progress_bar
 
 if TYPE_CHECKING:
     from reports.scalesim import Imported

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from reports.commands.console import aligned, json_option, progress_bar, quiet_option
+from reports.columns import aligned
+from reports.commands.console import json_option, progress_bar, quiet_option
 from reports.commands.scalesim import import_scalesim
 
 if TYPE_CHECKING:

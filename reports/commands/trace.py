@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from reports.columns import aligned
 from reports.commands.console import (
-    aligned,
     json_option,
     progress_bar,
     require_one_prompt,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from reports.commands.console import aligned
+from reports.columns import aligned
 from reports.pipelines.counts import common_counts, count_cells
 from reports.pipelines.look import Cells, Shown, Table, no_watches, one_program, printed_line
 from sim.cpu.dynamic import DynamicRun, load_dynamic, run_dynamic

@@ -85,7 +85,8 @@ class ProductPlanner:
         if not by.widens:
             return
         vectors = -(-work.batch * work.m * work.k // self._flavour.lanes)
-        for unroll, times in ((kernels.UNROLL, vectors // kernels.UNROLL), (1, vectors % 4)):
+        whole, rest = divmod(vectors, kernels.UNROLL)
+        for unroll, times in ((kernels.UNROLL, whole), (1, rest)):
             if times:
                 yield Loop(kernels.widen_kernel(self._flavour, unroll=unroll), times, 1)
 

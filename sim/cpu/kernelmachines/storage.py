@@ -89,7 +89,7 @@ def _x86_narrow(
     lines = [
         f"vpsrld {spare}, {source}, 16",
         f"{lowest} {spare}, {spare}, [rbp]",  # the lowest bit that stays: ties go to even
-        f"vpaddd {spare}, {spare}, [rbp]",
+        f"vpaddd {spare}, {spare}, [rbp+64]",  # half of the last place, less one
         f"vpaddd {spare}, {spare}, {source}",
         f"vpsrld {spare}, {spare}, 16",
     ]
