@@ -100,7 +100,8 @@ class ExecutedKernels:
         if op.kind == "matmul":
             weight = trace.tensors[op.reads[1].tensor]
             one_row = op.dims["m"] == 1 or op.name not in self._shape.transposed
-            return op.dims["batch"] == 1 and weight.role is Role.WEIGHT and one_row
+            alone = self._core.tiles is None  # a tile unit takes the products
+            return alone and op.dims["batch"] == 1 and weight.role is Role.WEIGHT and one_row
         return True
 
     def data(self, op: Op) -> tuple[Operand, ...]:

@@ -7,7 +7,9 @@ from sim.cpu.inorder import PipelineRules, Step, account, simulate
 from sim.cpu.isa import T
 from sim.cpu.tile_unit import TileUnitSpec
 from sim.errors import SpecError
+from sim.run import run
 from sim.stalls import StallCause
+from workloads import generate, load_model
 from workloads.trace import Family
 
 UNIT = {"registers": 8, "rows": 16, "row_bytes": "64 B", "latency_cycles": 52}
@@ -136,3 +138,10 @@ def test_peaks_follow_from_rows_and_their_bytes():
 def test_a_tile_unit_that_cannot_be_is_an_error(changes, message):
     with pytest.raises(SpecError, match=message):
         with_tiles(**changes)
+
+
+def test_a_scalar_core_with_a_tile_unit_multiplies_weights_on_it():
+    prompt = generate(load_model("glassllm-en"), prompt_tokens=32, new_tokens=1, execute=False)
+    scalar = run(prompt.trace, cpu("cpu-5stage")).cycles
+    tiled = run(prompt.trace, cpu("cpu-5stage", core={"tiles": UNIT})).cycles
+    assert tiled < scalar * 0.9
